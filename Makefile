@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+#: thv, a teaching hypervisor
+#:
+#: make                 the module for the running kernel, and the launcher, into build/
+#: make run             boot a Debian guest on an emulated host, down to its shell
+#: make check           what needs no test machine: builds, static checks, native tests
+#: make test            that, and all that runs on the emulated test machines
+#: make static          of make check, the static checks alone
+#: make install         module, launcher and udev rule into this system (as root)
+#: make uninstall       ... and out of it again
+#: make packages        install the Debian packages all this needs (run, check, test do it)
+#: make clean           remove build/
+#:
+#: Variables of make run, each with its default:
+#:   RUN=               a command for the guest's shell: prints what it prints, exits as it exits
+#:   ON=emulator        host: load the module into the running kernel, run the guest here
+#:   HOST=6.1           kernel of the emulated host: 6.1 or 6.12
+#:   CPU=corei7_skylake_x   processor of the emulated host, a model of Bochs
+#:   CPUS=2             processors of the emulated host
+#:   KERNEL= INITRD=    the guest's kernel (bzImage) and initramfs: Debian's, and a busybox
+#:   APPEND=            more kernel parameters for the guest
+#:   MEM=256M           the guest's memory
+#:   V=1                show everything instead of a bar
+#: and of all: KDIR= (headers of the kernel to build for), THV_DEBUG=1 (assertions),
+#: PREFIX=/usr/local and DESTDIR= (make install).
+
+OUT	:= build
+PREFIX	?= /usr/local
+
+help_of := $(firstword $(MAKEFILE_LIST))
+
+# Which kernel: the running one's headers if there are any, else the newest installed
+headers	:= $(wildcard /lib/modules/*/build/Makefile)
+running	:= $(filter /lib/modules/$(shell uname -r)/%,$(headers))
+newest	:= $(lastword $(shell printf '%s\n' $(headers) | sort -V))
+KDIR	?= $(patsubst %/Makefile,%,$(or $(running),$(newest)))
+RELEASE	:= $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' $(KDIR)/include/generated/utsrelease.h 2>/dev/null)
+
+# Nothing is built beside its source. Each kernel has a mirror of the module's sources,
+# made of symbolic links, and its build runs there: so modules for several kernels
+# stand side by side.
+MIRROR	?= $(OUT)/module/$(RELEASE)
+sources	:= Kbuild $(shell find module uapi -name '*.[chS]')
+mirror	:= $(sources:%=$(MIRROR)/%)
+
+packages := $(OUT)/.packages
+
+# Quiet, so that stdout is what the commands print; and busy.
+MAKEFLAGS += --no-print-directory
+ifeq ($(filter -j%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell nproc)
+endif
+
+# Words for other shells than make's: passed on as typed, "$" and all.
+unexport RUN APPEND
+export THV_RUN := $(value RUN)
+export THV_APPEND := $(value APPEND)
+
+all: module launcher
+
+module: $(mirror) | kernel-headers
+	@$(MAKE) -C $(KDIR) M=$(abspath $(MIRROR)) modules
+
+# As new as what it points to: make follows the link.
+$(mirror): $(MIRROR)/%: | kernel-headers
+	@mkdir -p $(@D) && ln -sfn $(CURDIR)/$* $@
+
+kernel-headers:
+	@test -n "$(RELEASE)" || { \
+	echo 'No kernel to build for: "$(KDIR)" holds no configured kernel headers.' >&2; \
+	echo 'Name their directory with KDIR=, or on Debian: apt-get install linux-headers-amd64' >&2; \
+	exit 1; }
+
+launcher:
+	@$(MAKE) -C userspace O=$(abspath $(OUT)/userspace)
+
+# Once for each state of the list.
+packages: $(packages)
+$(packages): scripts/packages scripts/install-packages
+	@scripts/install-packages >&2
+	@mkdir -p $(@D) && touch $@
+
+run: $(packages)
+	@scripts/run
+
+test: $(packages)
+	@scripts/test
+
+check static: $(packages)
+	@scripts/test $@
+
+# With DESTDIR only files are put in place; without, the system is told of them too.
+modules := $(DESTDIR)/lib/modules/$(RELEASE)/extra
+rules	:= $(DESTDIR)/etc/udev/rules.d
+
+install: all
+	install -D -m 644 $(MIRROR)/thv.ko $(modules)/thv.ko
+	install -D -m 755 $(OUT)/userspace/thv $(DESTDIR)$(PREFIX)/bin/thv
+	install -D -m 644 udev/60-thv.rules $(rules)/60-thv.rules
+	test -n "$(DESTDIR)" || groupadd --system --force thv
+	test -n "$(DESTDIR)" || depmod $(RELEASE)
+	test -n "$(DESTDIR)" || ! udevadm control --reload 2>/dev/null || udevadm trigger --sysname-match=thv
+
+# The group stays: files elsewhere may belong to it.
+uninstall:
+	rm -f $(modules)/thv.ko $(DESTDIR)$(PREFIX)/bin/thv $(rules)/60-thv.rules
+	test -n "$(DESTDIR)" || depmod $(RELEASE)
+
+clean:
+	rm -rf $(OUT)
+
+help:
+	@sed -n 's/^#: \{0,1\}//p' $(help_of)
+
+.PHONY: all module kernel-headers launcher packages run test check static
+.PHONY: install uninstall clean help

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Guest-physical memory: slots over the creator's user memory, and the second-level tables
+ * that follow them. memory.c owns the slots and the MMU notifier, paging/ the tables.
+ */
+#ifndef THV_MEMORY_H
+#define THV_MEMORY_H
+
+#include <linux/types.h>
+#include "backend.h"
+
+struct thv_vm;
+struct thv_vcpu;
+
+#include "memory_types.h"	/* struct thv_memory_map: the insides */
+
+/**
+ * struct thv_fault - a second-level fault, from the backend.
+ * @gpa: what was accessed.
+ * @gla: the linear address; valid if @gla_valid.
+ * @access: THV_ACCESS_READ|WRITE|EXECUTE.
+ * @present: the second level had a translation, its permissions refused.
+ * @table: the access was the guest's own page walk.
+ */
+struct thv_fault {
+	u64 gpa;
+	u64 gla;
+	u32 access;
+	bool gla_valid, present, table;
+};
+
+/*
+ * Answers a fault: maps a page, rings a doorbell, or fills vcpu->run (MMIO, MEMORY_FAULT,
+ * UNSUPPORTED). May sleep.
+ */
+enum thv_next thv_memory_fault(struct thv_vcpu *vcpu, const struct thv_fault *fault);
+
+int thv_memory_init(struct thv_vm *vm);		/* also registers the MMU notifier on current->mm */
+void thv_memory_destroy(struct thv_vm *vm);
+int thv_memory_set(struct thv_vm *vm, const struct thv_memory *args);
+int thv_memory_get_dirty(struct thv_vm *vm, struct thv_bitmap *args);
+int thv_memory_get_accessed(struct thv_vm *vm, struct thv_bitmap *args);
+u64 thv_memory_root(struct thv_vm *vm);		/* host-physical: the second level's root table */
+u64 thv_memory_ept_pointer(struct thv_vm *vm);	/* ... as an EPT pointer (SDM 25.6.11) */
+
+/*
+ * A page of the module's own in guest-physical space (the APIC-access page, the identity page
+ * table): mapped at once and for the VM's life, invisible to slots (overlap is -EEXIST).
+ * @writable, @uncached as in the tables. thv_memory_unmap_private() takes it out again.
+ */
+int thv_memory_map_private(struct thv_vm *vm, u64 gpa, struct page *page, bool writable);
+void thv_memory_unmap_private(struct thv_vm *vm, u64 gpa);
+
+/*
+ * Guest memory as the module reads and writes it: through the user mapping, marks dirty; may
+ * sleep. 0 or -EFAULT.
+ */
+int thv_read_guest(struct thv_vm *vm, u64 gpa, void *data, size_t len);
+int thv_write_guest(struct thv_vm *vm, u64 gpa, const void *data, size_t len);
+
+/* THV_TRANSLATE; paging/translate.c. The vCPU is loaded and does not run. */
+int thv_translate(struct thv_vcpu *vcpu, struct thv_translate *args);
+
+/* Load PDPTEs from guest memory for PAE paging; false: a reserved bit is set (#GP). SDM 4.4.1. */
+bool thv_load_pdptrs(struct thv_vcpu *vcpu, u64 cr3, u64 pdptr[4]);
+
+#endif

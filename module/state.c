@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A vCPU's state in and out, component by component (THV_GET_STATE, THV_SET_STATE). Each piece of state
+ * belongs to one component, so that a vCPU that is saved and restored is the same vCPU.
+ */
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <asm/fpu/api.h>
+#include "cpuid.h"
+#include "event.h"
+#include "vcpu.h"
+
+/* ---- the components: @data is the kernel's copy, of the component's size ---- */
+
+static int get_regs(struct thv_vcpu *vcpu, void *data)
+{
+	thv_backend->read_regs(vcpu);
+	*(struct thv_regs *)data = vcpu->regs;
+	return 0;
+}
+
+static int set_regs(struct thv_vcpu *vcpu, const void *data)
+{
+	const struct thv_regs *regs = data;
+
+	if (!thv_rflags_valid(regs->rflags))
+		return -EINVAL;
+	vcpu->regs = *regs;
+	vcpu->regs.rflags |= X86_EFLAGS_FIXED;
+	thv_backend->write_regs(vcpu);
+	vcpu->look_for_events = true;
+	return 0;
+}
+
+static int get_sregs(struct thv_vcpu *vcpu, void *data)
+{
+	thv_backend->get_sregs(vcpu, data);
+	return 0;
+}
+
+static int set_sregs(struct thv_vcpu *vcpu, const void *data)
+{
+	const struct thv_sregs *sregs = data;
+
+	if (thv_sregs_check(sregs))
+		return -EINVAL;
+	vcpu->look_for_events = true;
+	return thv_backend->set_sregs(vcpu, sregs);
+}
+
+static int get_fpu(struct thv_vcpu *vcpu, void *data)
+{
+	struct thv_fpu *fpu = data;
+
+	fpu->xcr0 = vcpu->xcr0;
+	fpu_copy_guest_fpstate_to_uabi(&vcpu->fpu, fpu->xsave, sizeof(fpu->xsave),
+				       thv_xcr0_allowed(), 0);
+	return 0;
+}
+
+static int set_fpu(struct thv_vcpu *vcpu, const void *data)
+{
+	const struct thv_fpu *fpu = data;
+	int err;
+
+	if (memchr_inv(fpu->reserved, 0, sizeof(fpu->reserved)) || thv_xcr0_check(fpu->xcr0))
+		return -EINVAL;
+	err = fpu_copy_uabi_to_guest_fpstate(&vcpu->fpu, fpu->xsave, thv_xcr0_allowed(), NULL);
+	if (err)
+		return -EINVAL;
+	vcpu->xcr0 = fpu->xcr0;
+	return 0;
+}
+
+static int get_debug(struct thv_vcpu *vcpu, void *data)
+{
+	struct thv_debug *debug = data;
+
+	memcpy(debug->dr, vcpu->dr, sizeof(debug->dr));
+	debug->dr6 = vcpu->dr6;
+	debug->dr7 = vcpu->dr7;
+	return 0;
+}
+
+static int set_debug(struct thv_vcpu *vcpu, const void *data)
+{
+	const struct thv_debug *debug = data;
+
+	if (debug->dr6 >> 32 || debug->dr7 >> 32)
+		return -EINVAL;
+	memcpy(vcpu->dr, debug->dr, sizeof(debug->dr));
+	vcpu->dr6 = (debug->dr6 & THV_DR6_WRITABLE) | THV_DR6_FIXED_1;
+	vcpu->dr7 = (debug->dr7 & THV_DR7_WRITABLE) | THV_DR7_FIXED_1;
+	thv_backend->set_dr7(vcpu);
+	return 0;
+}
+
+static int get_apic(struct thv_vcpu *vcpu, void *data)
+{
+	thv_lapic_get(&vcpu->lapic, data);
+	return 0;
+}
+
+static int set_apic(struct thv_vcpu *vcpu, const void *data)
+{
+	vcpu->look_for_events = true;
+	return thv_lapic_set(&vcpu->lapic, data);
+}
+
+static int get_events(struct thv_vcpu *vcpu, void *data)
+{
+	thv_events_get(vcpu, data);
+	return 0;
+}
+
+static int set_events(struct thv_vcpu *vcpu, const void *data)
+{
+	const struct thv_event_state *events = data;
+
+	if (memchr_inv(events->reserved, 0, sizeof(events->reserved)))
+		return -EINVAL;
+	return thv_events_set(vcpu, events);
+}
+
+static int get_tsc(struct thv_vcpu *vcpu, void *data)
+{
+	thv_tsc_get(vcpu, data);
+	return 0;
+}
+
+static int set_tsc(struct thv_vcpu *vcpu, const void *data)
+{
+	return thv_tsc_set(vcpu, data);
+}
+
+static const struct component {
+	size_t size;
+	int (*get)(struct thv_vcpu *vcpu, void *data);
+	int (*set)(struct thv_vcpu *vcpu, const void *data);
+} components[] = {
+	[THV_STATE_REGS] = { sizeof(struct thv_regs), get_regs, set_regs },
+	[THV_STATE_SREGS] = { sizeof(struct thv_sregs), get_sregs, set_sregs },
+	[THV_STATE_FPU] = { sizeof(struct thv_fpu), get_fpu, set_fpu },
+	[THV_STATE_DEBUG] = { sizeof(struct thv_debug), get_debug, set_debug },
+	[THV_STATE_APIC] = { sizeof(struct thv_apic), get_apic, set_apic },
+	[THV_STATE_EVENTS] = { sizeof(struct thv_event_state), get_events, set_events },
+	[THV_STATE_TSC] = { sizeof(struct thv_tsc), get_tsc, set_tsc },
+};
+
+/* ---- MSRs: a list, done as far as it goes ---- */
+
+#define MAX_MSRS 256
+
+static int msr_count(const struct thv_state *args)
+{
+	u32 count = args->size / sizeof(struct thv_msr);
+
+	return args->size % sizeof(struct thv_msr) || count > MAX_MSRS ? -EINVAL : count;
+}
+
+static long do_msrs(struct thv_vcpu *vcpu, struct thv_msr *msrs, int count, bool set)
+{
+	int i, err = 0;
+
+	for (i = 0; i < count; i++) {
+		if (msrs[i].reserved)
+			return i ?: -EINVAL;
+		err = set ? thv_msr_write(vcpu, msrs[i].index, msrs[i].value, THV_MSR_HOST) :
+			    thv_msr_read(vcpu, msrs[i].index, &msrs[i].value, THV_MSR_HOST);
+		if (err)
+			break;
+	}
+	return i ?: err;
+}
+
+static long msrs(struct thv_vcpu *vcpu, const struct thv_state *args, bool set)
+{
+	void __user *user = u64_to_user_ptr(args->data);
+	int count = msr_count(args);
+	struct thv_msr *list;
+	long done;
+
+	if (count < 0)
+		return count;
+	list = memdup_user(user, args->size);
+	if (IS_ERR(list))
+		return PTR_ERR(list);
+	done = do_msrs(vcpu, list, count, set);
+	if (!set && done > 0 && copy_to_user(user, list, done * sizeof(*list)))
+		done = -EFAULT;
+	kfree(list);
+	return done;
+}
+
+/* ---- both ioctls ---- */
+
+static const struct component *find(const struct thv_state *args)
+{
+	const struct component *component;
+
+	if (args->component >= ARRAY_SIZE(components))
+		return NULL;
+	component = &components[args->component];
+	return component->get && component->size == args->size ? component : NULL;
+}
+
+/**
+ * thv_state_get - THV_GET_STATE.
+ * @vcpu: the vCPU.
+ * @args: the uapi's struct.
+ *
+ * Context: vcpu->lock held, loaded; may sleep.
+ * Return: 0, for MSRS the number read, or an errno as the uapi says.
+ */
+long thv_state_get(struct thv_vcpu *vcpu, const struct thv_state *args)
+{
+	const struct component *component = find(args);
+	void *data;
+	int err;
+
+	if (args->component == THV_STATE_MSRS)
+		return msrs(vcpu, args, false);
+	if (!component)
+		return -EINVAL;
+	data = kzalloc(component->size, GFP_KERNEL);
+	if (!data)
+		return -ENOMEM;
+	err = component->get(vcpu, data);
+	if (!err && copy_to_user(u64_to_user_ptr(args->data), data, component->size))
+		err = -EFAULT;
+	kfree(data);
+	return err;
+}
+
+/**
+ * thv_state_set - THV_SET_STATE.
+ * @vcpu: the vCPU.
+ * @args: the uapi's struct.
+ *
+ * Context: vcpu->lock held, loaded; may sleep.
+ * Return: 0, for MSRS the number set, or an errno as the uapi says.
+ */
+long thv_state_set(struct thv_vcpu *vcpu, const struct thv_state *args)
+{
+	const struct component *component = find(args);
+	void *data;
+	int err;
+
+	if (args->component == THV_STATE_MSRS)
+		return msrs(vcpu, args, true);
+	if (!component)
+		return -EINVAL;
+	data = memdup_user(u64_to_user_ptr(args->data), component->size);
+	if (IS_ERR(data))
+		return PTR_ERR(data);
+	err = component->set(vcpu, data);
+	kfree(data);
+	return err;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Counters, each declared once: name, and what it counts. The enum, thv_vm_stats.counter[],
+ * the CLI's table and the documentation are all made from this list. A counter belongs to
+ * one vCPU and is written by its thread alone (plain ++); readers may be a little late.
+ */
+#ifndef THV_STATS_H
+#define THV_STATS_H
+
+#define THV_COUNTERS(COUNTER)							\
+	COUNTER(exits,		"VM exits")					\
+	COUNTER(user_exits,	"exits that went to the launcher")		\
+	COUNTER(host_interrupts, "exits because of the host's interrupts")	\
+	COUNTER(io,		"port accesses")				\
+	COUNTER(mmio,		"memory accesses that are no memory")		\
+	COUNTER(doorbells,	"accesses answered by an eventfd")		\
+	COUNTER(msr_reads,	"RDMSR exits")					\
+	COUNTER(msr_writes,	"WRMSR exits")					\
+	COUNTER(msr_unknown,	"accesses to MSRs that are not offered (#GP)")	\
+	COUNTER(cpuid,		"CPUID exits")					\
+	COUNTER(hypercalls,	"hypercalls")					\
+	COUNTER(cr_accesses,	"control-register exits")			\
+	COUNTER(dr_accesses,	"debug-register exits")				\
+	COUNTER(halts,		"HLT exits")					\
+	COUNTER(wakeups,	"times a halted vCPU was woken")		\
+	COUNTER(interrupts,	"interrupts delivered by injection")		\
+	COUNTER(exceptions,	"exceptions injected")				\
+	COUNTER(nmis,		"NMIs injected")				\
+	COUNTER(reinjections,	"events delivered again after an exit broke in")	\
+	COUNTER(apic_accesses,	"local-APIC accesses that needed the module")	\
+	COUNTER(ipis,		"interprocessor interrupts sent")		\
+	COUNTER(timers,		"local-APIC timer expiries")			\
+	COUNTER(faults,		"second-level faults")				\
+	COUNTER(faults_mapped,	"second-level faults answered with a page")	\
+	COUNTER(faults_huge,	"... of those, with a 2 MiB page")		\
+	COUNTER(flushes,	"TLB flushes done for this vCPU")		\
+	COUNTER(fpu_switches,	"times the guest's FPU state was loaded")	\
+	COUNTER(migrations,	"times the vCPU moved to another CPU")
+
+enum thv_counter {
+#define THV_COUNTER_ENUM(name, text) THV_STAT_##name,
+	THV_COUNTERS(THV_COUNTER_ENUM)
+#undef THV_COUNTER_ENUM
+	THV_STATS
+};
+
+#define thv_count(vcpu, name) ((vcpu)->stats[THV_STAT_##name]++)
+
+#endif

@@ -1,0 +1,537 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A VM: its life, and the ioctls of its descriptors.
+ *
+ * Two counts. vm->ref counts the descriptors that use the VM, its own and its vCPUs', whatever
+ * the order they are closed in: when the last goes, vCPUs and memory go, in whoever's context
+ * that is. vm->number keeps the struct and with it the id: a control descriptor (THV_OPEN_VM)
+ * holds only that, so it can outlive the VM without keeping its memory, and no other VM can
+ * get the id it was opened for.
+ *
+ * Two kinds of descriptor, hence two tables. The VM's own takes everything, from the process
+ * that made it; it is that process's memory that the guest lives in. The control descriptor
+ * takes what watches and stops a VM, from any process.
+ *
+ * The state. RUNNING and PAUSED alternate, STOPPED and DEAD are for good. Writers use cmpxchg,
+ * because thv_vm_kill() comes from any context and must not be overwritten. vm->running counts
+ * the vCPU threads that may touch the guest; each looks at the state after it has counted
+ * itself in, and who changes the state looks at the count after that: one of them sees the
+ * other.
+ */
+#define pr_fmt(fmt) "thv: " fmt
+
+#include <linux/anon_inodes.h>
+#include <linux/cred.h>
+#include <linux/fs.h>
+#include <linux/ktime.h>
+#include <linux/module.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <linux/xarray.h>
+#include "eventfd.h"
+#include "ioctl.h"
+#include "irq.h"
+#include "vcpu.h"
+#include "vm.h"
+
+/*
+ * Every VM whose number is in use, by id; a reserved entry while it is being made. Its lock
+ * makes finding one and taking a reference one step. Ids go round, so that one in somebody's
+ * notes does not soon mean another VM.
+ */
+static DEFINE_XARRAY_FLAGS(vms, XA_FLAGS_ALLOC1 | XA_FLAGS_ACCOUNT);
+static u32 next_id;
+
+/* ---- references ---- */
+
+static void free_number(struct kref *number)
+{
+	struct thv_vm *vm = container_of(number, struct thv_vm, number);
+
+	xa_erase(&vms, vm->id);
+	kfree(vm);
+}
+
+static void put_number(struct thv_vm *vm)
+{
+	kref_put(&vm->number, free_number);
+}
+
+static void destroy(struct kref *ref)
+{
+	struct thv_vm *vm = container_of(ref, struct thv_vm, ref);
+	struct thv_vcpu *vcpu;
+	unsigned int i;
+
+	/* What comes from outside stops first, the memory that all of them use goes last. */
+	thv_eventfds_destroy(vm);
+	thv_for_each_vcpu(i, vcpu, vm)
+		thv_vcpu_destroy(vcpu);
+	thv_memory_destroy(vm);
+	mmdrop(vm->mm);
+	put_number(vm);
+}
+
+void thv_vm_get(struct thv_vm *vm)
+{
+	kref_get(&vm->ref);
+}
+
+/* May sleep: the last reference takes the VM with it. */
+void thv_vm_put(struct thv_vm *vm)
+{
+	kref_put(&vm->ref, destroy);
+}
+
+/* The first VM from @id on that is alive, with a reference; NULL: none */
+static struct thv_vm *get_next(unsigned long id)
+{
+	struct thv_vm *vm;
+
+	xa_lock(&vms);
+	do {
+		vm = xa_find(&vms, &id, ULONG_MAX, XA_PRESENT);
+		id++;
+	} while (vm && !kref_get_unless_zero(&vm->ref));
+	xa_unlock(&vms);
+	return vm;
+}
+
+static struct thv_vm *get_by_id(u32 id)
+{
+	struct thv_vm *vm;
+
+	xa_lock(&vms);
+	vm = xa_load(&vms, id);
+	if (vm && !kref_get_unless_zero(&vm->ref))
+		vm = NULL;
+	xa_unlock(&vms);
+	return vm;
+}
+
+/* ---- state ---- */
+
+/**
+ * thv_vm_check - may the caller use this VM?
+ * @vm: the VM.
+ *
+ * Return: 0; -EIO, the VM is dead or belongs to another process. The creator's mm is kept
+ * from being freed, so its address cannot come to mean another one.
+ */
+int thv_vm_check(const struct thv_vm *vm)
+{
+	return vm->mm == current->mm && thv_vm_state(vm) != THV_VM_DEAD ? 0 : -EIO;
+}
+
+/* Tell everyone who waits or runs that the state is another. Any context. */
+static void announce_state(struct thv_vm *vm)
+{
+	struct thv_vcpu *vcpu;
+	unsigned int i;
+
+	wake_up_all(&vm->state_wait);
+	thv_for_each_vcpu(i, vcpu, vm)
+		thv_vcpu_request(vcpu, THV_REQ_STATE);
+}
+
+/**
+ * thv_vm_kill - an inconsistency of our own: the VM is DEAD from now on.
+ * @vm: the VM.
+ * @why: for the kernel log, once.
+ *
+ * Context: any but NMI. Its vCPUs leave by themselves, soon.
+ */
+void thv_vm_kill(struct thv_vm *vm, const char *why)
+{
+	if (xchg(&vm->state, THV_VM_DEAD) == THV_VM_DEAD)
+		return;
+	WARN(1, "thv: VM %u (%s) is dead: %s\n", vm->id, vm->name, why);
+	announce_state(vm);
+}
+
+/* Where the state may go from each, as bits; to stay is always possible. */
+static const u32 ways[] = {
+	[THV_VM_RUNNING] = BIT(THV_VM_RUNNING) | BIT(THV_VM_PAUSED) | BIT(THV_VM_STOPPED) |
+			   BIT(THV_VM_DEAD),
+	[THV_VM_PAUSED] = BIT(THV_VM_RUNNING) | BIT(THV_VM_PAUSED) | BIT(THV_VM_STOPPED) |
+			  BIT(THV_VM_DEAD),
+	[THV_VM_STOPPED] = BIT(THV_VM_STOPPED) | BIT(THV_VM_DEAD),
+	[THV_VM_DEAD] = BIT(THV_VM_DEAD),
+};
+
+static int set_state(struct thv_vm *vm, u32 state)
+{
+	u32 old;
+
+	do {
+		old = thv_vm_state(vm);
+		if (!(ways[old] & BIT(state)))
+			return old == THV_VM_DEAD ? -EIO : -EBUSY;
+	} while (cmpxchg(&vm->state, old, state) != old);
+	announce_state(vm);
+	return 0;
+}
+
+/* Has every vCPU stopped for @state, or is it a matter of the past? */
+static bool settled(struct thv_vm *vm, u32 state)
+{
+	return !atomic_read(&vm->running) || thv_vm_state(vm) != state;
+}
+
+/* What to tell a vCPU that wants to run */
+static int may_run(struct thv_vm *vm)
+{
+	switch (thv_vm_state(vm)) {
+	case THV_VM_RUNNING:
+		return 0;
+	case THV_VM_PAUSED:
+		return -EAGAIN;
+	case THV_VM_STOPPED:
+		return -ESHUTDOWN;
+	default:
+		return -EIO;
+	}
+}
+
+/**
+ * thv_vm_run_begin - a vCPU's thread is about to run its guest.
+ * @vm: the VM.
+ *
+ * Waits while the VM is PAUSED. After 0 the thread counts as running until thv_vm_run_end().
+ *
+ * Context: may sleep; no lock but vcpu->lock.
+ * Return: 0; -EINTR, a signal came; -ESHUTDOWN, the VM is STOPPED; -EIO, it is DEAD.
+ */
+int thv_vm_run_begin(struct thv_vm *vm)
+{
+	int err;
+
+	for (;;) {
+		atomic_inc(&vm->running);
+		smp_mb__after_atomic();		/* pairs with cmpxchg() and xchg() of the state */
+		err = may_run(vm);
+		if (!err)
+			return 0;
+		thv_vm_run_end(vm);
+		if (err != -EAGAIN)
+			return err;
+		if (wait_event_interruptible(vm->state_wait, thv_vm_state(vm) != THV_VM_PAUSED))
+			return -EINTR;
+	}
+}
+
+/* The thread runs the guest no more. */
+void thv_vm_run_end(struct thv_vm *vm)
+{
+	if (atomic_dec_and_test(&vm->running))
+		wake_up_all(&vm->state_wait);
+}
+
+void thv_vm_stop_all(void)
+{
+	struct thv_vm *vm;
+	unsigned long id;
+
+	for (id = 0; (vm = get_next(id)); thv_vm_put(vm)) {
+		id = vm->id + 1;
+		set_state(vm, THV_VM_STOPPED);
+		/* A thread may hang in user memory; that must not keep the machine from its end. */
+		wait_event_timeout(vm->state_wait, settled(vm, THV_VM_STOPPED), HZ);
+	}
+}
+
+/* ---- ioctls; ioctl.c has checked the reserved fields ---- */
+
+static long set_memory(void *vm, void *args)
+{
+	return thv_memory_set(vm, args);
+}
+
+static long get_dirty(void *vm, void *args)
+{
+	return thv_memory_get_dirty(vm, args);
+}
+
+static long get_accessed(void *vm, void *args)
+{
+	return thv_memory_get_accessed(vm, args);
+}
+
+static struct file *create_vcpu(void *vm, void *args)
+{
+	return thv_vcpu_create(vm, args);
+}
+
+static long signal_msi(void *vm, void *args)
+{
+	return thv_irq_deliver_msi(vm, args);
+}
+
+static long irqfd(void *vm, void *args)
+{
+	return thv_irqfd(vm, args);
+}
+
+static long ioeventfd(void *vm, void *args)
+{
+	return thv_ioeventfd(vm, args);
+}
+
+static long control(void *object, void *data)
+{
+	const struct thv_control *args = data;
+	struct thv_vm *vm = object;
+	int err;
+
+	if (args->state >= ARRAY_SIZE(ways))
+		return -EINVAL;
+	err = set_state(vm, args->state);
+	if (err || args->state == THV_VM_RUNNING)
+		return err;
+	if (wait_event_interruptible(vm->state_wait, settled(vm, args->state)))
+		return -EINTR;
+	return 0;
+}
+
+static long get_stats(void *object, void *data)
+{
+	struct thv_vm_stats *stats = data;
+	struct thv_vm *vm = object;
+	struct thv_vcpu *vcpu;
+	unsigned int i, c;
+
+	BUILD_BUG_ON(THV_STATS > THV_MAX_COUNTERS);
+	stats->id = vm->id;
+	stats->state = thv_vm_state(vm);
+	stats->vcpus = READ_ONCE(vm->nr_vcpus);
+	stats->paging = vm->paging;
+	stats->features = vm->features;
+	memcpy(stats->name, vm->name, sizeof(stats->name));
+	stats->counters = THV_STATS;
+	thv_for_each_vcpu(i, vcpu, vm)
+		for (c = 0; c < THV_STATS; c++)
+			stats->counter[c] += READ_ONCE(vcpu->stats[c]);
+	return 0;
+}
+
+static const struct thv_ioctl vm_ioctls[] = {
+	THV_IOCTL(THV_SET_MEMORY, struct thv_memory, set_memory),
+	THV_IOCTL_PLAIN(THV_GET_DIRTY, get_dirty),
+	THV_IOCTL_PLAIN(THV_GET_ACCESSED, get_accessed),
+	THV_IOCTL_OPEN(THV_CREATE_VCPU, struct thv_create_vcpu, create_vcpu),
+	THV_IOCTL(THV_SIGNAL_MSI, struct thv_msi, signal_msi),
+	THV_IOCTL_PLAIN(THV_IRQFD, irqfd),
+	THV_IOCTL(THV_IOEVENTFD, struct thv_ioeventfd, ioeventfd),
+	THV_IOCTL(THV_CONTROL, struct thv_control, control),
+	THV_IOCTL(THV_GET_STATS, struct thv_vm_stats, get_stats),
+};
+
+static const struct thv_ioctl control_ioctls[] = {
+	THV_IOCTL(THV_CONTROL, struct thv_control, control),
+	THV_IOCTL(THV_GET_STATS, struct thv_vm_stats, get_stats),
+};
+
+/* ---- descriptors ---- */
+
+static long vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct thv_vm *vm = file->private_data;
+
+	return thv_vm_check(vm) ?: thv_ioctl(vm_ioctls, ARRAY_SIZE(vm_ioctls), vm, cmd, arg);
+}
+
+static int vm_release(struct inode *inode, struct file *file)
+{
+	thv_vm_put(file->private_data);
+	return 0;
+}
+
+static const struct file_operations vm_fops = {
+	.owner = THIS_MODULE,	/* a descriptor keeps the module */
+	.unlocked_ioctl = vm_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+	.release = vm_release,
+	.llseek = noop_llseek,
+};
+
+static long control_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct thv_vm *vm = file->private_data;
+	long result = -EIO;
+
+	if (!kref_get_unless_zero(&vm->ref))
+		return -EIO;
+	if (thv_vm_state(vm) != THV_VM_DEAD)
+		result = thv_ioctl(control_ioctls, ARRAY_SIZE(control_ioctls), vm, cmd, arg);
+	thv_vm_put(vm);
+	return result;
+}
+
+static int control_release(struct inode *inode, struct file *file)
+{
+	put_number(file->private_data);
+	return 0;
+}
+
+static const struct file_operations control_fops = {
+	.owner = THIS_MODULE,
+	.unlocked_ioctl = control_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+	.release = control_release,
+	.llseek = noop_llseek,
+};
+
+/* ---- making one ---- */
+
+static bool name_valid(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < THV_NAME_LEN && name[i]; i++)
+		if (name[i] < ' ' || name[i] > '~' || name[i] == '/')
+			return false;
+	return i < THV_NAME_LEN;
+}
+
+/* What each flag of THV_CREATE_VM takes out of the features in use */
+static const struct {
+	u32 flag;
+	u64 features;
+} without[] = {
+	{ THV_VM_NO_VPID, THV_FEATURE_VPID },
+	{ THV_VM_NO_HUGE, THV_FEATURE_EPT_2M | THV_FEATURE_EPT_1G },
+	{ THV_VM_NO_APICV, THV_FEATURE_APIC_REGISTERS | THV_FEATURE_VIRTUAL_INTERRUPTS |
+			   THV_FEATURE_POSTED_INTERRUPTS | THV_FEATURE_VIRTUAL_X2APIC },
+};
+
+#define KNOWN_FLAGS	(THV_VM_NO_VPID | THV_VM_NO_HUGE | THV_VM_NO_APICV)
+
+static u64 features_in_use(u32 flags)
+{
+	u64 features = thv_caps.used;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(without); i++)
+		if (flags & without[i].flag)
+			features &= ~without[i].features;
+	return features;
+}
+
+static int check_create(const struct thv_create_vm *args)
+{
+	if (args->paging > THV_PAGING_SHADOW || args->flags & ~KNOWN_FLAGS)
+		return -EINVAL;
+	if (!name_valid(args->name))
+		return -EINVAL;
+	if (args->paging == THV_PAGING_SHADOW || !(thv_caps.used & THV_FEATURE_EPT))
+		return -EOPNOTSUPP;	/* there is no shadow paging yet */
+	return 0;
+}
+
+/* Everything of a VM that cannot fail */
+static void fill(struct thv_vm *vm, const struct thv_create_vm *args)
+{
+	kref_init(&vm->ref);
+	kref_init(&vm->number);
+	mutex_init(&vm->lock);
+	init_waitqueue_head(&vm->state_wait);
+	vm->owner = current_euid();
+	vm->mm = current->mm;
+	vm->paging = THV_PAGING_EPT;
+	vm->flags = args->flags;
+	vm->features = features_in_use(args->flags);
+	vm->boot_ns = ktime_get_boottime_ns();
+	thv_tsc_vm_init(vm);
+	if (args->name[0])
+		strscpy(vm->name, args->name, sizeof(vm->name));
+	else
+		snprintf(vm->name, sizeof(vm->name), "vm-%u", vm->id);
+}
+
+/* An id, reserved: nobody finds it yet */
+static int reserve_id(struct thv_vm *vm)
+{
+	int err = xa_alloc_cyclic(&vms, &vm->id, NULL, xa_limit_31b, &next_id, GFP_KERNEL);
+
+	if (err < 0)
+		return err == -EBUSY ? -ENOSPC : err;
+	return 0;
+}
+
+/**
+ * thv_vm_create - THV_CREATE_VM.
+ * @args: the ioctl's argument; its id is filled in.
+ *
+ * Context: the process whose memory the VM will use; may sleep.
+ * Return: the file that holds the only reference, or an ERR_PTR: -EINVAL, -EOPNOTSUPP,
+ * -ENOSPC, -ENOMEM, -EINTR (a fatal signal came while the MMU notifier was set up).
+ */
+struct file *thv_vm_create(struct thv_create_vm *args)
+{
+	struct thv_vm *vm;
+	struct file *file;
+	int err;
+
+	err = check_create(args);
+	if (err)
+		return ERR_PTR(err);
+	vm = kzalloc(sizeof(*vm), GFP_KERNEL_ACCOUNT);
+	if (!vm)
+		return ERR_PTR(-ENOMEM);
+	err = reserve_id(vm);
+	if (err)
+		goto no_id;
+	fill(vm, args);
+	err = thv_memory_init(vm);
+	if (err)
+		goto no_memory;
+	err = thv_backend->vm_create(vm) ?: thv_eventfds_init(vm);
+	if (err)
+		goto no_eventfds;
+	mmgrab(vm->mm);
+	file = anon_inode_getfile("[thv-vm]", &vm_fops, vm, O_RDWR);
+	if (IS_ERR(file)) {
+		thv_vm_put(vm);
+		return file;
+	}
+	xa_store(&vms, vm->id, vm, 0);	/* into the reserved entry: needs no memory */
+	args->id = vm->id;
+	return file;
+
+no_eventfds:
+	thv_memory_destroy(vm);
+no_memory:
+	xa_erase(&vms, vm->id);
+no_id:
+	kfree(vm);
+	return ERR_PTR(err);
+}
+
+static bool may_control(const struct thv_vm *vm)
+{
+	return uid_eq(current_euid(), vm->owner) || capable(CAP_SYS_ADMIN);
+}
+
+/**
+ * thv_vm_open - THV_OPEN_VM: a control descriptor.
+ * @args: the ioctl's argument.
+ *
+ * Context: any process; may sleep.
+ * Return: the file, which keeps the VM's number, or an ERR_PTR: -ENOENT, -EPERM, -ENOMEM.
+ */
+struct file *thv_vm_open(const struct thv_open_vm *args)
+{
+	struct thv_vm *vm = get_by_id(args->id);
+	struct file *file = ERR_PTR(-EPERM);
+
+	if (!vm)
+		return ERR_PTR(-ENOENT);
+	if (may_control(vm)) {
+		kref_get(&vm->number);
+		file = anon_inode_getfile("[thv-control]", &control_fops, vm, O_RDWR);
+		if (IS_ERR(file))
+			put_number(vm);
+	}
+	thv_vm_put(vm);
+	return file;
+}

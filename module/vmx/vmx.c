@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Intel VMX behind the vendor boundary: the table of operations, and one entry into
+ * the guest. Read entry.S beside it, then exits.c.
+ */
+#include <asm/fpu/api.h>
+#include "entry.h"
+#include "vmx.h"
+
+static int probe(void)
+{
+	int err = vmx_caps_probe();
+
+	if (err)
+		return err;
+	err = vmx_mitigations_init();
+	if (err)
+		return err;
+	err = vmx_identity_init();
+	if (err)
+		goto mitigations;
+	err = vmx_apicv_init();
+	if (err)
+		goto identity;
+	err = vmx_root_init();
+	if (err)
+		goto apicv;
+	return 0;
+
+apicv:
+	vmx_apicv_exit();
+identity:
+	vmx_identity_exit();
+mitigations:
+	vmx_mitigations_exit();
+	return err;
+}
+
+static void remove(void)
+{
+	vmx_root_exit();
+	vmx_apicv_exit();
+	vmx_identity_exit();
+	vmx_mitigations_exit();
+}
+
+static int vcpu_create(struct thv_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	int err = vmx_vpid_alloc(vmx);
+
+	if (err)
+		return err;
+	err = vmx_vmcs_create(vmx);
+	if (err)
+		vmx_vpid_free(vmx);
+	else
+		vmx->fresh = true;
+	return err;
+}
+
+static void vcpu_destroy(struct thv_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+
+	vmx_vmcs_destroy(vmx);
+	vmx_vpid_free(vmx);
+}
+
+static void load(struct thv_vcpu *vcpu, int cpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+
+	vmx_load(vcpu, cpu);
+	if (vmx->fresh) {
+		vmx->fresh = false;
+		vmx_vmcs_setup(vmx);
+	}
+}
+
+static int vm_create(struct thv_vm *vm)
+{
+	return vmx_identity_map(vm) ?: vmx_apicv_vm(vm);
+}
+
+/* ---- one entry, one exit ---- */
+
+static void write_dirty_regs(struct vmx_vcpu *vmx)
+{
+	struct thv_regs *regs = &vmx->vcpu.regs;
+
+	if (!vmx->regs_dirty)
+		return;
+	vmx->regs_dirty = false;
+	vmwrite(GUEST_RIP, regs->rip);
+	vmwrite(GUEST_RFLAGS, regs->rflags);
+	vmwrite(GUEST_RSP, regs->gpr[THV_RSP]);
+}
+
+/* An event goes into one entry; the processor clears the valid bit when it exits (SDM 28.2.4). */
+static void forget_exit(struct vmx_vcpu *vmx)
+{
+	vmx->regs_read = false;
+	vmx->interruptibility_read = false;
+}
+
+/**
+ * enter - run the guest until it exits.
+ * @vcpu: the vCPU.
+ *
+ * CR2 is in no VMCS field: it is the guest's from here to there. The exit's reason is read at
+ * once, everything else when a handler asks.
+ */
+static void enter(struct thv_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	u32 flags;
+	bool failed;
+
+	vmx_guest_msrs(vmx);
+	vmx_host_fields(vmx);
+	write_dirty_regs(vmx);
+	if (native_read_cr2() != vcpu->cr2)
+		native_write_cr2(vcpu->cr2);
+	flags = vmx_mitigations(vmx) | (vmx->launched ? ENTER_RESUME : 0);
+
+	failed = thv_vmx_enter(vcpu->regs.gpr, &vmx->host.rsp, flags, vcpu->msr.spec_ctrl,
+			       vmx_host_spec_ctrl());
+
+	vcpu->cr2 = native_read_cr2();
+	if (unlikely(failed)) {
+		vmx->reason = VMX_REASON_VMFAIL;
+		vmx->vectoring = 0;
+		return;
+	}
+	vmx->launched = true;
+	forget_exit(vmx);
+	vmx->reason = vmread(VM_EXIT_REASON);
+	vmx_after_exit(vmx);
+	if (unlikely(vmx->host.debugctl))
+		wrmsrl(MSR_IA32_DEBUGCTLMSR, vmx->host.debugctl);
+}
+
+/* ---- events ---- */
+
+static void inject(struct thv_vcpu *vcpu, const struct thv_event *event)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	u32 shadows = vmx_interruptibility(vmx) & (THV_BLOCK_STI | THV_BLOCK_MOVSS);
+
+	if (event->has_error)
+		vmwrite(VM_ENTRY_EXCEPTION_ERROR_CODE, event->error);
+	if (event->type >= THV_EVENT_SOFT_INT)
+		vmwrite(VM_ENTRY_INSTRUCTION_LEN, event->length);
+	vmwrite(VM_ENTRY_INTR_INFO_FIELD,
+		INTR_INFO_VALID_MASK | event->vector | event->type << 8 |
+		(event->has_error ? INTR_INFO_DELIVER_CODE_MASK : 0));
+	if (likely(!shadows))
+		return;
+	/* A #DB in a shadow under RFLAGS.TF: VM entry wants to see the trap that waits (SDM 27.3.1.5) */
+	vmx_read_regs(vcpu);
+	if (event->vector == X86_TRAP_DB && event->type == THV_EVENT_FAULT &&
+	    (vcpu->regs.rflags & X86_EFLAGS_TF))
+		vmwrite(GUEST_PENDING_DBG_EXCEPTIONS,
+			vmread(GUEST_PENDING_DBG_EXCEPTIONS) | VMX_PENDING_BS);
+}
+
+static u32 blocking(struct thv_vcpu *vcpu)
+{
+	return vmx_interruptibility(to_vmx(vcpu)) &
+	       (THV_BLOCK_STI | THV_BLOCK_MOVSS | THV_BLOCK_NMI);
+}
+
+static void set_blocking(struct thv_vcpu *vcpu, u32 blocking)
+{
+	vmx_set_interruptibility(to_vmx(vcpu), blocking);
+}
+
+static void windows(struct thv_vcpu *vcpu, bool interrupt, bool nmi)
+{
+	u32 set = (interrupt ? CPU_BASED_INTR_WINDOW_EXITING : 0) |
+		  (nmi ? CPU_BASED_NMI_WINDOW_EXITING : 0);
+
+	vmx_set_cpu(to_vmx(vcpu), CPU_BASED_INTR_WINDOW_EXITING | CPU_BASED_NMI_WINDOW_EXITING, set);
+}
+
+/* Bits 3:0 (breakpoints) are where DR6 has them; BS is, too; "enabled breakpoint" stands for any of them */
+static u64 get_pending_debug(struct thv_vcpu *vcpu)
+{
+	return vmread(GUEST_PENDING_DBG_EXCEPTIONS) & (DR_TRAP_BITS | VMX_PENDING_BS);
+}
+
+static void set_pending_debug(struct thv_vcpu *vcpu, u64 dr6_bits)
+{
+	u64 bits = dr6_bits & (DR_TRAP_BITS | VMX_PENDING_BS);
+
+	vmwrite(GUEST_PENDING_DBG_EXCEPTIONS,
+		bits | (bits & DR_TRAP_BITS ? VMX_PENDING_BREAKPOINT : 0));
+}
+
+static void set_dr7(struct thv_vcpu *vcpu)
+{
+	vmwrite(GUEST_DR7, vcpu->dr7);
+}
+
+static void set_tsc_offset(struct thv_vcpu *vcpu)
+{
+	vmwrite(TSC_OFFSET, vcpu->tsc_offset);
+}
+
+const struct thv_backend thv_vmx_backend = {
+	.name = "VMX",
+	.id = THV_BACKEND_VMX,
+	.vcpu_size = sizeof(struct vmx_vcpu),
+
+	.probe = probe,
+	.remove = remove,
+	.claimed = vmx_claimed,
+	.cpu_on = vmx_cpu_on,
+	.cpu_off = vmx_cpu_off,
+	.emergency_off = vmx_emergency_off,
+
+	.vm_create = vm_create,
+	.vcpu_create = vcpu_create,
+	.vcpu_destroy = vcpu_destroy,
+	.load = load,
+	.put = vmx_put,
+
+	.enter = enter,
+	.handle_fast = vmx_handle_fast,
+	.handle = vmx_handle,
+
+	.read_regs = vmx_read_regs,
+	.write_regs = vmx_write_regs,
+	.get_sregs = vmx_get_sregs,
+	.set_sregs = vmx_set_sregs,
+	.get_context = vmx_get_context,
+	.get_msr = vmx_get_msr,
+	.set_msr = vmx_set_msr,
+	.skip = vmx_skip,
+	.get_pending_debug = get_pending_debug,
+	.set_pending_debug = set_pending_debug,
+	.set_dr7 = set_dr7,
+	.set_tsc_offset = set_tsc_offset,
+	.apic_changed = vmx_apic_changed,
+
+	.inject = inject,
+	.blocking = blocking,
+	.set_blocking = set_blocking,
+	.windows = windows,
+	.virtual_interrupts = vmx_virtual_interrupts,
+
+	.flush = vmx_flush,
+};

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// sources: userspace/boot/acpi.c userspace/vmm/memory.c userspace/lib/error.c
+/*
+ * The ACPI tables: found and walked as a kernel does it, from the RSDP on, and
+ * handed to iasl's disassembler, whose opinion is independent of ours.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "boot/boot.h"
+#include "lib/device.h"
+#include "tap.h"
+
+/* This file's own place tells where the ASL is */
+static const char *sources(void)
+{
+	static char path[500];
+	const char *end = strstr(__FILE__, "/selftests/unit/");
+
+	snprintf(path, sizeof(path), "%.*s/userspace/boot", (int)(end - __FILE__), __FILE__);
+	return path;
+}
+
+static struct memory memory;
+static u8 *dsdt, *com2;
+static char directory[] = "/tmp/test_acpi.XXXXXX";
+
+int vm_set_memory(int vm, const struct thv_memory *slot)
+{
+	(void)vm;
+	(void)slot;
+	return 0;
+}
+
+__attribute__((format(printf, 1, 2)))
+static int shell(const char *format, ...)
+{
+	char command[500];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(command, sizeof(command), format, arguments);
+	va_end(arguments);
+	return system(command);
+}
+
+static u8 *read_file(const char *name)
+{
+	char path[100];
+	u8 *bytes = calloc(1, 65536);
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	file = fopen(path, "r");
+	if (!file || !fread(bytes, 1, 65536, file))
+		exit(2);
+	fclose(file);
+	return bytes;
+}
+
+static u64 get(const u8 *at, u32 length)
+{
+	u64 value = 0;
+
+	memcpy(&value, at, length);
+	return value;
+}
+
+static u8 sum(const u8 *bytes, u32 length)
+{
+	u8 total = 0;
+
+	while (length--)
+		total += *bytes++;
+	return total;
+}
+
+static const u8 *at(u64 gpa, u32 length)
+{
+	return memory_at(&memory, gpa, length);
+}
+
+/* As Linux looks for it: on 16-byte boundaries from 0xe0000 on */
+static const u8 *find_rsdp(void)
+{
+	u64 gpa;
+
+	for (gpa = 0xe0000; gpa < 0x100000; gpa += 16)
+		if (!memcmp(at(gpa, 36), "RSD PTR ", 8) && !sum(at(gpa, 36), 20))
+			return at(gpa, 36);
+	return NULL;
+}
+
+static const u8 *xsdt(void)
+{
+	return at(get(find_rsdp() + 24, 8), 36);
+}
+
+static u32 tables(void)
+{
+	return (get(xsdt() + 4, 4) - 36) / 8;
+}
+
+static const u8 *table(const char *signature)
+{
+	u32 i;
+
+	for (i = 0; i < tables(); i++) {
+		const u8 *found = at(get(xsdt() + 36 + 8 * i, 8), 36);
+
+		if (!memcmp(found, signature, 4))
+			return found;
+	}
+	return NULL;
+}
+
+static void build(u32 cpus, bool second)
+{
+	struct acpi_options options = { cpus, dsdt, second ? com2 : NULL };
+
+	memset(memory_at(&memory, 0xe0000, 0x20000), 0, 0x20000);
+	tap_is(acpi_build(&memory, &options), 0xe0000, "%u CPUs: built", cpus);
+}
+
+static void test_pointers(void)
+{
+	const u8 *rsdp = find_rsdp();
+
+	tap_ok(rsdp, "the RSDP is found by searching, too");
+	tap_ok(rsdp[15] == 2 && !sum(rsdp, 36), "revision 2, with the extended checksum right");
+	tap_ok(!memcmp(xsdt(), "XSDT", 4) && !sum(xsdt(), get(xsdt() + 4, 4)), "it has an XSDT");
+	tap_is(tables(), 2, "of two tables");
+}
+
+static void test_fadt(void)
+{
+	const u8 *fadt = table("FACP"), *found;
+
+	tap_ok(fadt && get(fadt + 4, 4) == 276 && fadt[8] == 6 && !sum(fadt, 276),
+	       "the FADT is of ACPI 6.0");
+	tap_is(get(fadt + 112, 4), 1 << 20 | 1 << 10 | 1 << 5 | 1 << 4 | 1,
+	       "hardware-reduced, with a reset register, without fixed buttons");
+	tap_is(get(fadt + 109, 2), 4, "no VGA, no 8042, no legacy devices, but a CMOS clock");
+	tap_is(sum(fadt + 46, 62), 0, "no SCI, no PM timer, no fixed registers");
+	tap_ok(fadt[116] == 1 && fadt[117] == 8 && get(fadt + 120, 8) == ACPI_RESET &&
+	       fadt[128] == ACPI_RESET_VALUE, "the reset register is reset.c's");
+	tap_ok(fadt[244] == 1 && get(fadt + 248, 8) == ACPI_SLEEP_CONTROL &&
+	       fadt[256] == 1 && get(fadt + 260, 8) == ACPI_SLEEP_STATUS,
+	       "so are the sleep registers");
+	tap_is(get(fadt + 40, 4), get(fadt + 140, 8), "both pointers to the DSDT agree");
+	found = at(get(fadt + 140, 8), 36);
+	tap_ok(!memcmp(found, dsdt, get(dsdt + 4, 4)) && !sum(found, get(found + 4, 4)),
+	       "it is iasl's, whole");
+}
+
+/* Entries of the MADT: how many of the type; the last one's address in *last */
+static u32 madt_entries(u8 type, const u8 **last)
+{
+	const u8 *madt = table("APIC"), *entry;
+	u32 count = 0;
+
+	for (entry = madt + 44; entry < madt + get(madt + 4, 4); entry += entry[1]) {
+		if (!entry[1])
+			return ~0u;
+		if (entry[0] == type) {
+			count++;
+			*last = entry;
+		}
+	}
+	return entry == madt + get(madt + 4, 4) ? count : ~0u;
+}
+
+static void test_madt(u32 cpus)
+{
+	const u8 *madt = table("APIC"), *entry = NULL;
+
+	tap_ok(madt && !sum(madt, get(madt + 4, 4)) && get(madt + 36, 4) == 0xfee00000,
+	       "%u CPUs: the MADT is whole", cpus);
+	tap_is(get(madt + 40, 4), 0, "no PIC");
+	tap_ok(madt_entries(0, &entry) == cpus && entry[2] == cpus - 1 && entry[3] == cpus - 1 &&
+	       get(entry + 4, 4) == 1, "a local APIC for each, its id the vCPU's");
+	tap_ok(madt_entries(1, &entry) == 1 && get(entry + 4, 4) == 0xfec00000 &&
+	       get(entry + 8, 4) == 0, "one IOAPIC, for the GSIs from 0");
+	tap_ok(madt_entries(4, &entry) == 1 && entry[2] == 0xff && entry[5] == 1,
+	       "NMIs come in at LINT1 of all");
+}
+
+static void test_second(void)
+{
+	const u8 *ssdt;
+
+	build(1, true);
+	ssdt = table("SSDT");
+	tap_is(tables(), 3, "a second serial port brings a third table");
+	tap_ok(ssdt && !memcmp(ssdt, com2, get(com2 + 4, 4)) && !sum(ssdt, get(ssdt + 4, 4)),
+	       "its SSDT");
+}
+
+static void write_table(const char *signature)
+{
+	const u8 *found = table(signature);
+	char path[100];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%s.dat", directory, signature);
+	file = fopen(path, "w");
+	fwrite(found, 1, get(found + 4, 4), file);
+	fclose(file);
+}
+
+static void test_disassembly(void)
+{
+	write_table("FACP");
+	write_table("APIC");
+	tap_is(shell("cd %s && iasl -d FACP.dat APIC.dat >log 2>&1", directory), 0,
+	       "iasl reads FADT and MADT");
+	tap_ok(shell("cd %s && grep -Eiq 'invalid|error|warning|unknown' *.dsl log", directory),
+	       "and has nothing to say against them");
+	tap_ok(!shell("cd %s && grep -q 'Hardware Reduced (V5) : 1' FACP.dsl", directory),
+	       "it, too, sees a hardware-reduced machine");
+	tap_is(shell("cd %s && iasl -e com2.aml -d dsdt.aml >log 2>&1 && iasl -ve dsdt.dsl >log 2>&1",
+		     directory), 0, "the DSDT comes back as the ASL of itself");
+	tap_ok(!shell("cd %s && grep -q 'Interrupt (ResourceConsumer, Edge, ActiveHigh, Exclusive' dsdt.dsl",
+		      directory), "COM1 has an edge-triggered GSI");
+}
+
+static void test_refusals(void)
+{
+	struct acpi_options options = { 256, dsdt, NULL };
+	struct memory small;
+
+	tap_is(acpi_build(&memory, &options), 0, "256 CPUs are too many for 8-bit ids");
+	options.cpus = 1;
+	memory_plan(&small, 0x80000);
+	tap_is(acpi_build(&small, &options), 0, "512 KiB are too little");
+}
+
+int main(void)
+{
+	if (system("command -v iasl >/dev/null")) {
+		tap_skip("iasl is not installed (package acpica-tools)");
+		return tap_done();
+	}
+	if (!mkdtemp(directory) || memory_create(&memory, 16 * SIZE_1M, "test", false))
+		return 2;
+	if (shell("cd %s && iasl -ve -p dsdt %s/dsdt.asl >log 2>&1 && iasl -ve -p com2 %s/com2.asl >log 2>&1",
+		  directory, sources(), sources()))
+		return 2;
+	dsdt = read_file("dsdt.aml");
+	com2 = read_file("com2.aml");
+	build(1, false);
+	test_pointers();
+	test_fadt();
+	test_madt(1);
+	build(64, false);
+	test_madt(64);
+	test_second();
+	test_disassembly();
+	test_refusals();
+	shell("rm -rf %s", directory);
+	free(dsdt);
+	free(com2);
+	memory_destroy(&memory);
+	return tap_done();
+}

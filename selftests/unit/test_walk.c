@@ -1,0 +1,584 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// sources: module/paging/walk.c
+/*
+ * The guest page walker against a second statement of the rules. The walker combines masks; here
+ * each rule stands as the manual's own list has it (SDM 4.6.1, 4.7, tables 4-4 to 4-20), bit by
+ * bit and case by case, and every combination is tried.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <linux/kernel.h>
+#include <asm/msr-index.h>
+#include <asm/processor-flags.h>
+#include "paging/walk.h"
+#include "tap.h"
+
+#define ROOT	0x1000ULL
+
+/* ---- guest memory: the entries of one translation ---- */
+
+static struct entry {
+	u64 gpa;
+	u64 value;
+	unsigned int size;
+} memory[THV_WALK_LEVELS];
+static unsigned int entries;
+
+static int read_memory(void *opaque, u64 gpa, u64 *value, unsigned int size)
+{
+	unsigned int i;
+
+	for (i = 0; i < entries; i++)
+		if (memory[i].gpa == gpa && memory[i].size == size) {
+			*value = memory[i].value;
+			return 0;
+		}
+	return -1;
+}
+
+static const struct thv_walk_memory guest = { .read = read_memory };
+
+/* ---- modes ---- */
+
+struct mode {
+	const char *name;
+	u64 cr4, efer;
+	bool gbyte;
+	unsigned int levels, leaf;	/* the page is at level leaf */
+	u64 gla;
+};
+
+static const struct mode modes[] = {
+	{ "32-bit 4K", 0, 0, false, 2, 1, 0xc0a01234 },
+	{ "32-bit 4K, PSE", X86_CR4_PSE, 0, false, 2, 1, 0xffbfe678 },
+	{ "32-bit 4M", X86_CR4_PSE, 0, false, 2, 2, 0xc0a01234 },
+	{ "PAE 4K", X86_CR4_PAE, 0, false, 3, 1, 0xc0a01234 },
+	{ "PAE 2M", X86_CR4_PAE, 0, false, 3, 2, 0x40a01234 },
+	{ "4-level 4K", X86_CR4_PAE, EFER_LMA, false, 4, 1, 0xffff8880c0a01234 },
+	{ "4-level 2M", X86_CR4_PAE, EFER_LMA, false, 4, 2, 0x00007f80c0a01234 },
+	{ "4-level 1G", X86_CR4_PAE, EFER_LMA, true, 4, 3, 0xffff888140a01234 },
+	{ "5-level 4K", X86_CR4_PAE | X86_CR4_LA57, EFER_LMA, false, 5, 1, 0xff118880c0a01234 },
+	{ "5-level 2M", X86_CR4_PAE | X86_CR4_LA57, EFER_LMA, true, 5, 2, 0x00f08880c0a01234 },
+	{ "5-level 1G", X86_CR4_PAE | X86_CR4_LA57, EFER_LMA, true, 5, 3, 0x00f08880c0a01234 },
+};
+
+static bool is_pae(const struct mode *mode)
+{
+	return mode->levels == 3;
+}
+
+static bool is_32(const struct mode *mode)
+{
+	return mode->levels == 2;
+}
+
+static u64 page_size(const struct mode *mode, unsigned int level)
+{
+	if (is_32(mode))
+		return level == 1 ? 4096 : 4 << 20;
+	return level == 1 ? 4096 : level == 2 ? 2 << 20 : level == 3 ? 1 << 30 : 0;
+}
+
+/* Index of level @level's table, by division */
+static u64 index_at(const struct mode *mode, unsigned int level)
+{
+	u64 index = mode->gla / 4096, per = is_32(mode) ? 1024 : 512;
+
+	while (--level)
+		index /= per;
+	return index % per;
+}
+
+static struct thv_guest_paging paging_of(const struct mode *mode)
+{
+	return (struct thv_guest_paging){
+		.cr0 = X86_CR0_PG | X86_CR0_PE,
+		.cr3 = ROOT,
+		.cr4 = mode->cr4,
+		.efer = mode->efer,
+		.phys_bits = 46,
+		.gbyte_pages = mode->gbyte,
+	};
+}
+
+/*
+ * Tables at 0x1000, 0x2000, ... from the root down, all of it allowed; the page at 0x40000000.
+ * PAE's level 3 is in the registers.
+ */
+static void build(const struct mode *mode, struct thv_guest_paging *paging)
+{
+	unsigned int level, size = is_32(mode) ? 4 : 8;
+	u64 table = ROOT;
+
+	entries = 0;
+	memset(paging->pdptr, 0, sizeof(paging->pdptr));
+	for (level = mode->levels; level >= mode->leaf; level--) {
+		struct entry *e = &memory[entries++];
+		bool leaf = level == mode->leaf, held = is_pae(mode) && level == 3;
+
+		e->size = size;
+		e->gpa = table + index_at(mode, level) * size;
+		e->value = (leaf ? 0x40000000 : table + 4096) | (held ? 1 : 7);
+		if (leaf && level > 1)
+			e->value |= 0x80;
+		if (held)
+			paging->pdptr[index_at(mode, 3)] = e->value;
+		table += 4096;
+	}
+}
+
+/* The entry at @level, for changing; PAE's level 3 is copied by the caller */
+static struct entry *entry_at(const struct mode *mode, unsigned int level)
+{
+	return &memory[mode->levels - level];
+}
+
+/* ---- where a translation leads ---- */
+
+static void test_translation(void)
+{
+	struct thv_guest_paging paging;
+	struct thv_walk walk;
+	unsigned int i, level;
+
+	for (i = 0; i < ARRAY_SIZE(modes); i++) {
+		const struct mode *mode = &modes[i];
+		u64 size = page_size(mode, mode->leaf);
+		bool ok;
+
+		paging = paging_of(mode);
+		build(mode, &paging);
+		ok = thv_walk(&paging, &guest, mode->gla, THV_ACCESS_READ, &walk) == THV_WALK_OK &&
+		     walk.gpa == 0x40000000 + mode->gla % size && walk.page_size == size &&
+		     walk.permissions == (THV_ACCESS_READ | THV_ACCESS_WRITE | THV_ACCESS_EXECUTE |
+					  THV_ACCESS_USER) &&
+		     walk.levels == mode->levels - mode->leaf + 1;
+		for (level = mode->levels; ok && level >= mode->leaf; level--) {
+			const struct thv_translate_level *at = &walk.level[mode->levels - level];
+			const struct entry *e = entry_at(mode, level);
+
+			ok = at->level == level && at->entry == e->value && at->address == e->gpa &&
+			     at->flags == (THV_LEVEL_PRESENT |
+					   (level == mode->leaf ? THV_LEVEL_LEAF : 0));
+		}
+		tap_ok(ok, "%s: address, size and levels", mode->name);
+	}
+}
+
+static void test_not_present(void)
+{
+	struct thv_guest_paging paging;
+	struct thv_walk walk;
+	unsigned int i, level;
+
+	for (i = 0; i < ARRAY_SIZE(modes); i++)
+		for (level = modes[i].levels; level >= modes[i].leaf; level--) {
+			paging = paging_of(&modes[i]);
+			build(&modes[i], &paging);
+			entry_at(&modes[i], level)->value = ~1ULL;	/* no bit counts but P */
+			if (is_pae(&modes[i]) && level == 3)
+				paging.pdptr[index_at(&modes[i], 3)] = ~1ULL;
+			tap_check(thv_walk(&paging, &guest, modes[i].gla, THV_ACCESS_WRITE |
+					   THV_ACCESS_USER, &walk) == THV_WALK_FAULT &&
+				  walk.error_code == 6 &&
+				  walk.levels == modes[i].levels - level + 1,
+				  "%s, level %u", modes[i].name, level);
+		}
+	tap_ok(tap_held(), "an entry that is not present is a fault, at any level");
+}
+
+static void test_no_table(void)
+{
+	struct thv_guest_paging paging;
+	struct thv_walk walk;
+	unsigned int i, level;
+
+	for (i = 0; i < ARRAY_SIZE(modes); i++)
+		for (level = modes[i].levels; level >= modes[i].leaf; level--) {
+			u64 where;
+
+			if (is_pae(&modes[i]) && level == 3)
+				continue;
+			paging = paging_of(&modes[i]);
+			build(&modes[i], &paging);
+			where = entry_at(&modes[i], level)->gpa;
+			entry_at(&modes[i], level)->gpa = ~0ULL;
+			tap_check(thv_walk(&paging, &guest, modes[i].gla, THV_ACCESS_READ,
+					   &walk) == THV_WALK_NO_TABLE && walk.gpa == where,
+				  "%s, level %u", modes[i].name, level);
+		}
+	tap_ok(tap_held(), "a table where no memory is, is told with its address");
+}
+
+/* ---- permissions: SDM 4.6.1, sentence by sentence ---- */
+
+/* The user/supervisor flag, the R/W flag and XD, all levels taken together */
+struct right {
+	bool user, write, xd;
+};
+
+static bool supervisor_read(const struct thv_guest_paging *p, struct right r, bool implicit)
+{
+	if (!r.user)
+		return true;		/* "may be read from any supervisor-mode address" */
+	if (!(p->cr4 & X86_CR4_SMAP))
+		return true;		/* "If CR4.SMAP = 0, from any user-mode address" */
+	return !implicit && (p->rflags & X86_EFLAGS_AC);
+}
+
+static bool supervisor_write(const struct thv_guest_paging *p, struct right r, bool implicit)
+{
+	switch (((p->cr0 & X86_CR0_WP) ? 2 : 0) + r.user) {
+	case 0:			/* WP = 0, supervisor-mode address */
+		return true;
+	case 1:			/* WP = 0, user-mode address */
+		return supervisor_read(p, r, implicit);
+	case 2:			/* WP = 1: "with a translation for which R/W is 1 in every entry" */
+		return r.write;
+	default:
+		return r.write && supervisor_read(p, r, implicit);
+	}
+}
+
+static bool supervisor_fetch(const struct thv_guest_paging *p, struct right r)
+{
+	if (r.user && (p->cr4 & X86_CR4_SMEP))
+		return false;
+	return !r.xd;
+}
+
+static bool expect_allowed(const struct thv_guest_paging *p, struct right r, u32 access)
+{
+	bool implicit = access & THV_ACCESS_IMPLICIT;
+	bool user = !implicit && (access & THV_ACCESS_USER);
+
+	if (access & THV_ACCESS_EXECUTE)
+		return user ? r.user && !r.xd : supervisor_fetch(p, r);
+	if (access & THV_ACCESS_WRITE)
+		return user ? r.user && r.write : supervisor_write(p, r, implicit);
+	return user ? r.user : supervisor_read(p, r, implicit);
+}
+
+/* SDM 4.7, figure 4-12, for an entry that is present and in order */
+static u32 expect_error(const struct thv_guest_paging *p, u32 access)
+{
+	u32 code = 1;
+
+	if (access & THV_ACCESS_WRITE)
+		code += 2;
+	if (access & THV_ACCESS_USER && !(access & THV_ACCESS_IMPLICIT))
+		code += 4;
+	if (!(access & THV_ACCESS_EXECUTE))
+		return code;
+	if (p->cr4 & X86_CR4_SMEP)
+		code += 16;
+	else if ((p->efer & EFER_NX) && (p->cr4 & X86_CR4_PAE))
+		code += 16;
+	return code;
+}
+
+static const u32 accesses[] = {
+	THV_ACCESS_READ, THV_ACCESS_WRITE, THV_ACCESS_EXECUTE, 0,
+	THV_ACCESS_READ | THV_ACCESS_WRITE,
+};
+
+/* Each level's flags in turn: bit 3n+0 user, +1 write, +2 not XD, of level n+1 */
+static struct right grant(const struct mode *mode, const struct thv_guest_paging *paging,
+			  unsigned int bits)
+{
+	struct right r = { true, true, false };
+	unsigned int level;
+
+	for (level = mode->levels; level >= mode->leaf; level--) {
+		struct entry *e = entry_at(mode, level);
+		unsigned int mine = bits >> 3 * (level - 1);
+
+		if (is_pae(mode) && level == 3)
+			continue;	/* the registers have no such flags */
+		e->value &= ~(6ULL | 1ULL << 63);
+		e->value |= (mine & 1 ? 4 : 0) | (mine & 2 ? 2 : 0);
+		r.user &= mine & 1;
+		r.write &= (mine & 2) != 0;
+		if ((mine & 4) && (paging->efer & EFER_NX) && !is_32(mode)) {
+			e->value |= 1ULL << 63;
+			r.xd = true;
+		}
+	}
+	return r;
+}
+
+static void check_access(const struct mode *mode, const struct thv_guest_paging *p, struct right r,
+			 u32 access)
+{
+	bool expected = expect_allowed(p, r, access);
+	struct thv_walk walk;
+	enum thv_walk_result result = thv_walk(p, &guest, mode->gla, access, &walk);
+
+	tap_check(result == (expected ? THV_WALK_OK : THV_WALK_FAULT),
+		  "%s: user %d write %d xd %d access %#x cr0 %#llx cr4 %#llx efer %#llx ac %d: %s",
+		  mode->name, r.user, r.write, r.xd, access, p->cr0, p->cr4, p->efer,
+		  !!p->rflags, expected ? "allowed" : "refused");
+	tap_check(expected || walk.error_code == expect_error(p, access),
+		  "%s: access %#x: error code %#x", mode->name, access, walk.error_code);
+	tap_check(walk.permissions ==
+		  (THV_ACCESS_READ | (r.user ? THV_ACCESS_USER : 0) |
+		   (r.write ? THV_ACCESS_WRITE : 0) | (r.xd ? 0 : THV_ACCESS_EXECUTE)),
+		  "%s: permissions %#x", mode->name, walk.permissions);
+}
+
+/* All of WP, SMEP, SMAP, AC and NXE, which are bits 0 to 4 of @bits */
+static void set_controls(const struct mode *mode, struct thv_guest_paging *p, unsigned int bits)
+{
+	*p = paging_of(mode);
+	p->cr0 |= bits & 1 ? X86_CR0_WP : 0;
+	p->cr4 |= (bits & 2 ? X86_CR4_SMEP : 0) | (bits & 4 ? X86_CR4_SMAP : 0);
+	p->rflags = bits & 8 ? X86_EFLAGS_AC : 0;
+	p->efer |= bits & 16 ? EFER_NX : 0;
+}
+
+static void check_rights(const struct mode *mode, unsigned int controls, unsigned int bits)
+{
+	struct thv_guest_paging paging;
+	struct right r;
+	unsigned int a, who;
+
+	set_controls(mode, &paging, controls);
+	build(mode, &paging);
+	r = grant(mode, &paging, bits);
+	for (a = 0; a < ARRAY_SIZE(accesses); a++)
+		for (who = 0; who < 4; who++)
+			check_access(mode, &paging, r, accesses[a] |
+				     (who & 1 ? THV_ACCESS_USER : 0) |
+				     (who & 2 ? THV_ACCESS_IMPLICIT : 0));
+}
+
+static void test_permissions(void)
+{
+	unsigned int i, controls, bits, refuse, all = (1 << 15) - 1;
+
+	for (i = 0; i < ARRAY_SIZE(modes); i++) {
+		/* Every combination in two levels' entries, with the others generous ... */
+		for (controls = 0; controls < 32; controls++)
+			for (bits = 0; bits < 64; bits++)
+				check_rights(&modes[i], controls,
+					     (0333 << 6 | bits) << 3 * (modes[i].leaf - 1));
+		/* ... and each flag of each level refusing by itself */
+		for (controls = 0; controls < 32; controls++)
+			for (refuse = 0; refuse < 15; refuse++)
+				check_rights(&modes[i], controls, (033333 ^ 1 << refuse) & all);
+		tap_ok(tap_held(), "%s: who may do what", modes[i].name);
+	}
+}
+
+/* ---- reserved bits: SDM tables 4-4 to 4-20, bit by bit ---- */
+
+static bool expect_reserved(const struct mode *mode, unsigned int level, unsigned int bit,
+			    u32 phys_bits, bool nxe, bool *other)
+{
+	bool leaf = level == mode->leaf;
+
+	*other = false;
+	if (is_32(mode)) {
+		if (level == 2 && !leaf && bit == 7 && (mode->cr4 & X86_CR4_PSE))
+			*other = true;		/* makes it a page */
+		if (!leaf || level == 1)
+			return false;
+		if (bit == 21)
+			return true;		/* bits 21:(M-19), and M is 40 at most */
+		return bit >= 13 && bit < 21 && bit - 13 + 32 >= phys_bits;
+	}
+	if (bit == 63)
+		return !nxe;
+	if (bit >= 52)
+		return is_pae(mode);	/* ignored, or a protection key, in 4-level paging */
+	if (bit >= phys_bits)
+		return true;
+	if (bit == 7 && !leaf) {
+		*other = level == 2 || (level == 3 && mode->gbyte);
+		return !*other;
+	}
+	if (leaf && level == 2)
+		return bit >= 13 && bit <= 20;
+	if (leaf && level == 3)
+		return bit >= 13 && bit <= 29;
+	return false;
+}
+
+static void check_reserved(const struct mode *mode, unsigned int level, unsigned int bit,
+			   u32 phys_bits, bool nxe)
+{
+	struct thv_guest_paging paging = paging_of(mode);
+	enum thv_walk_result result;
+	struct thv_walk walk;
+	bool expected, other;
+
+	paging.phys_bits = phys_bits;
+	paging.efer |= nxe ? EFER_NX : 0;
+	build(mode, &paging);
+	expected = expect_reserved(mode, level, bit, phys_bits, nxe, &other);
+	if (other)
+		return;		/* not a question of reserved bits: another kind of entry */
+	entry_at(mode, level)->value |= 1ULL << bit;
+	result = thv_walk(&paging, &guest, mode->gla, THV_ACCESS_READ, &walk);
+	tap_check((result == THV_WALK_FAULT && walk.error_code == 9) == expected,
+		  "%s, level %u, bit %u of %u, NXE %d: %sreserved", mode->name, level, bit,
+		  phys_bits, nxe, expected ? "" : "not ");
+	if (expected)
+		tap_check(walk.level[walk.levels - 1].flags & THV_LEVEL_RESERVED,
+			  "%s, level %u, bit %u: marked", mode->name, level, bit);
+}
+
+static void test_reserved(void)
+{
+	static const u32 widths[] = { 32, 36, 39, 40, 46, 52 };
+	unsigned int i, level, bit, w;
+
+	for (i = 0; i < ARRAY_SIZE(modes); i++) {
+		for (level = modes[i].levels; level >= modes[i].leaf; level--) {
+			if (is_pae(&modes[i]) && level == 3)
+				continue;
+			for (bit = 1; bit < (is_32(&modes[i]) ? 32 : 64); bit++)
+				for (w = 0; w < 12; w++)
+					check_reserved(&modes[i], level, bit, widths[w / 2], w & 1);
+		}
+		tap_ok(tap_held(), "%s: reserved bits", modes[i].name);
+	}
+}
+
+static void test_reserved_before_permission(void)
+{
+	const struct mode *mode = &modes[5];
+	struct thv_guest_paging paging = paging_of(mode);
+	struct thv_walk walk;
+
+	build(mode, &paging);
+	entry_at(mode, 4)->value &= ~4ULL;
+	entry_at(mode, 2)->value |= 1ULL << 50;
+	tap_ok(thv_walk(&paging, &guest, mode->gla, THV_ACCESS_READ | THV_ACCESS_USER,
+			&walk) == THV_WALK_FAULT && walk.error_code == 0xd,
+	       "a reserved bit is told before a missing permission");
+	entry_at(mode, 3)->value = 0;
+	tap_ok(thv_walk(&paging, &guest, mode->gla, THV_ACCESS_READ | THV_ACCESS_USER,
+			&walk) == THV_WALK_FAULT && walk.error_code == 4,
+	       "an entry above that is not present is told before either");
+}
+
+/* ---- PAE's registers: SDM table 4-8 ---- */
+
+static void test_pdptr(void)
+{
+	unsigned int bit, width;
+
+	for (width = 32; width <= 52; width++)
+		for (bit = 1; bit < 64; bit++) {
+			bool bad = (bit >= 1 && bit <= 2) || (bit >= 5 && bit <= 8) || bit >= width;
+
+			tap_check(thv_pdptr_valid(1 | 1ULL << bit, width) == !bad,
+				  "bit %u of %u", bit, width);
+			tap_check(thv_pdptr_valid(1ULL << bit, width), "not present, %u", bit);
+		}
+	tap_ok(tap_held(), "a PDPTE is refused for its reserved bits, if present");
+}
+
+static void test_mode_names(void)
+{
+	struct thv_guest_paging paging;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(modes); i++) {
+		paging = paging_of(&modes[i]);
+		tap_check(thv_is_pae_paging(&paging) == is_pae(&modes[i]), "%s", modes[i].name);
+		paging.cr0 = X86_CR0_PE;
+		tap_check(!thv_is_pae_paging(&paging), "%s, unpaged", modes[i].name);
+	}
+	tap_ok(tap_held(), "PAE paging is known from the others");
+}
+
+/* ---- addresses ---- */
+
+static void test_pse36(void)
+{
+	const struct mode *mode = &modes[2];
+	struct thv_guest_paging paging = paging_of(mode);
+	struct thv_walk walk;
+
+	paging.phys_bits = 40;
+	build(mode, &paging);
+	entry_at(mode, 2)->value |= 0xabU << 13;
+	thv_walk(&paging, &guest, mode->gla, THV_ACCESS_READ, &walk);
+	tap_is(walk.gpa, 0xab40000000 | (mode->gla & 0x3fffff),
+	       "bits 20:13 of a 4 MiB page are address bits 39:32");
+}
+
+static void test_cr3(void)
+{
+	const struct mode *mode = &modes[5];
+	struct thv_guest_paging paging = paging_of(mode);
+	struct thv_walk walk;
+
+	build(mode, &paging);
+	paging.cr3 |= 0xfff | 1ULL << 63 | 1ULL << 61;
+	tap_is(thv_walk(&paging, &guest, mode->gla, THV_ACCESS_READ, &walk), THV_WALK_OK,
+	       "PCID, LAM and flags in CR3 are no address");
+
+	paging = paging_of(&modes[3]);
+	paging.cr3 = 0x1fe0;	/* PDPTEs need only 32 bytes of alignment */
+	build(&modes[3], &paging);
+	thv_walk(&paging, &guest, modes[3].gla, THV_ACCESS_READ, &walk);
+	tap_is(walk.level[0].address, 0x1fe0 + 8 * index_at(&modes[3], 3),
+	       "where a PDPTE was loaded from is told");
+}
+
+static void check_canonical(u64 cr4, u64 gla, bool is)
+{
+	const struct mode *mode = &modes[cr4 ? 8 : 5];
+	struct thv_guest_paging paging = paging_of(mode);
+	struct thv_walk walk;
+
+	entries = 0;
+	tap_check((thv_walk(&paging, &guest, gla, THV_ACCESS_READ, &walk) ==
+		   THV_WALK_NON_CANONICAL) == !is, "%#llx", (unsigned long long)gla);
+}
+
+static void test_canonical(void)
+{
+	unsigned int width, bit;
+
+	for (width = 48; width <= 57; width += 9)
+		for (bit = width - 1; bit < 64; bit++) {
+			check_canonical(width - 48, (1ULL << (width - 1)) - 1, true);
+			check_canonical(width - 48, ~0ULL << (width - 1), true);
+			check_canonical(width - 48, 1ULL << bit, false);
+			check_canonical(width - 48, ~(1ULL << bit), false);
+		}
+	tap_ok(tap_held(), "only canonical addresses are addresses");
+}
+
+static void test_unpaged(void)
+{
+	struct thv_guest_paging paging = { .cr0 = X86_CR0_PE, .phys_bits = 36 };
+	struct thv_walk walk;
+
+	tap_ok(thv_walk(&paging, &guest, 0xfedcba98, THV_ACCESS_WRITE | THV_ACCESS_USER, &walk) ==
+	       THV_WALK_OK && walk.gpa == 0xfedcba98 && !walk.levels,
+	       "without paging an address is its own translation");
+	tap_is(thv_walk(&paging, &guest, 1ULL << 32, THV_ACCESS_READ, &walk),
+	       THV_WALK_NON_CANONICAL, "outside long mode an address has 32 bits");
+}
+
+int main(void)
+{
+	test_translation();
+	test_not_present();
+	test_no_table();
+	test_permissions();
+	test_reserved();
+	test_reserved_before_permission();
+	test_pdptr();
+	test_mode_names();
+	test_pse36();
+	test_cr3();
+	test_canonical();
+	test_unpaged();
+	return tap_done();
+}

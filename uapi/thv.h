@@ -1,0 +1,743 @@
+/* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
+/*
+ * thv: the interface between the module and the launcher.
+ *
+ * /dev/thv makes VMs, a VM makes vCPUs, and a vCPU runs: three kinds of file
+ * descriptor, each with the ioctls of its own section below.
+ *
+ * Rules that hold for every ioctl
+ *
+ * - The argument is a struct whose size is part of the ioctl's number. A caller
+ *   built against an older, shorter struct is served as if the rest were zero; a
+ *   newer, longer one is -E2BIG unless what we don't know is zero.
+ * - Reserved fields and unknown flags must be zero, else -EINVAL. Every byte of
+ *   an output is written.
+ * - No pointers but __u64, no holes: 32- and 64-bit callers share one layout.
+ * - A VM belongs to the process (the address space) that created it. From
+ *   another one, VM and vCPU ioctls are -EIO; only control descriptors
+ *   (THV_OPEN_VM) work from elsewhere.
+ * - Beside what each names: -EFAULT, the argument cannot be read or written;
+ *   -ENOTTY, no such ioctl on this kind of descriptor; -ENOMEM; -EIO, the VM
+ *   is dead (the kernel log says why).
+ */
+#ifndef _UAPI_THV_H
+#define _UAPI_THV_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define THV_API_VERSION	1
+#define THV_IOCTL_TYPE	0xBC
+#define THV_NAME_LEN	32	/* a VM's name, terminating zero included */
+#define THV_MAX_VCPUS	64
+#define THV_MAX_SLOTS	64
+#define THV_RUN_SIZE	4096	/* bytes to mmap of a vCPU descriptor */
+
+/* ---- /dev/thv ---------------------------------------------------------- */
+
+/* What a processor offers and a VM uses: bits of thv_info.offered and .used */
+#define THV_FEATURE_EPT			(1ULL << 0)  /* second-level translation */
+#define THV_FEATURE_VPID		(1ULL << 1)  /* tagged TLB */
+#define THV_FEATURE_UNRESTRICTED	(1ULL << 2)  /* real mode, unpaged mode */
+#define THV_FEATURE_EPT_AD		(1ULL << 3)  /* accessed and dirty flags */
+#define THV_FEATURE_EPT_2M		(1ULL << 4)
+#define THV_FEATURE_EPT_1G		(1ULL << 5)
+#define THV_FEATURE_TPR_SHADOW		(1ULL << 6)
+#define THV_FEATURE_APIC_REGISTERS	(1ULL << 7)  /* APIC-register virtualization */
+#define THV_FEATURE_VIRTUAL_INTERRUPTS	(1ULL << 8)  /* virtual-interrupt delivery */
+#define THV_FEATURE_PREEMPTION_TIMER	(1ULL << 9)
+#define THV_FEATURE_PML			(1ULL << 10) /* page-modification logging */
+#define THV_FEATURE_TSC_SCALING		(1ULL << 11)
+#define THV_FEATURE_POSTED_INTERRUPTS	(1ULL << 12)
+#define THV_FEATURE_EPT_EXECUTE_ONLY	(1ULL << 13)
+#define THV_FEATURE_VIRTUAL_X2APIC	(1ULL << 14)
+#define THV_FEATURE_XSAVES		(1ULL << 15)
+#define THV_FEATURE_RDTSCP		(1ULL << 16)
+#define THV_FEATURE_INVPCID		(1ULL << 17)
+
+enum thv_backend_id {
+	THV_BACKEND_VMX = 1,
+	THV_BACKEND_SVM = 2,
+};
+
+/**
+ * struct thv_info - THV_GET_INFO: what this module and this processor are.
+ * @api_version: THV_API_VERSION of the module.
+ * @backend: enum thv_backend_id.
+ * @offered: THV_FEATURE_* bits the processor has.
+ * @used: those of @offered that new VMs use by default.
+ * @max_vcpus: vCPUs a VM may have; ids and APIC ids are below it.
+ * @max_slots: memory slots a VM may have; slot ids are below it.
+ * @guest_phys_bits: width of a guest-physical address.
+ * @tsc_khz: rate of the guest's time-stamp counter.
+ */
+struct thv_info {
+	__u32 api_version;
+	__u32 backend;
+	__u64 offered;
+	__u64 used;
+	__u32 max_vcpus;
+	__u32 max_slots;
+	__u32 guest_phys_bits;
+	__u32 tsc_khz;
+	__u64 reserved[4];
+};
+
+enum thv_paging {
+	THV_PAGING_DEFAULT = 0,	/* the best there is */
+	THV_PAGING_EPT = 1,
+	THV_PAGING_SHADOW = 2,
+};
+
+/* thv_create_vm.flags */
+#define THV_VM_NO_VPID	(1U << 0)	/* flush the TLB at each entry instead of tagging it */
+#define THV_VM_NO_HUGE	(1U << 1)	/* map 4 KiB pages only */
+#define THV_VM_NO_APICV	(1U << 2)	/* do not let the processor virtualize the APIC */
+
+/**
+ * struct thv_create_vm - THV_CREATE_VM: make a VM; the ioctl returns its descriptor.
+ * @paging: enum thv_paging.
+ * @flags: THV_VM_*.
+ * @name: for people: printable ASCII without '/', terminated by zero; empty
+ *	stands for "vm-<id>".
+ * @id: out; the VM's number, for THV_OPEN_VM and in reports.
+ *
+ * The descriptor is close-on-exec.
+ *
+ * Errors: -EINVAL, an unknown @paging or flag, a bad @name; -EOPNOTSUPP, this
+ * processor (or this version of thv) has no such paging; -EMFILE, -ENFILE, no
+ * descriptor left; -ENOSPC, no VM number left.
+ */
+struct thv_create_vm {
+	__u32 paging;
+	__u32 flags;
+	char name[THV_NAME_LEN];
+	__u32 id;
+	__u32 reserved[7];
+};
+
+/**
+ * struct thv_open_vm - THV_OPEN_VM: a control descriptor on a running VM.
+ * @id: the VM's number.
+ *
+ * The caller must be the user who created the VM or have CAP_SYS_ADMIN in the
+ * initial user namespace. The descriptor takes the ioctls marked "control"
+ * below; it keeps the VM's number in use, not its memory.
+ *
+ * Errors: -ENOENT, no such VM; -EPERM, it is someone else's.
+ */
+struct thv_open_vm {
+	__u32 id;
+	__u32 reserved[3];
+};
+
+/**
+ * struct thv_cpuid - THV_GET_CPUID: what a guest on this machine is told.
+ * @leaf, @subleaf: in; EAX and ECX of the CPUID instruction.
+ * @eax, @ebx, @ecx, @edx: out; for vCPU 0 of a new VM.
+ */
+struct thv_cpuid {
+	__u32 leaf;
+	__u32 subleaf;
+	__u32 eax;
+	__u32 ebx;
+	__u32 ecx;
+	__u32 edx;
+	__u32 reserved[2];
+};
+
+#define THV_GET_INFO	_IOR(THV_IOCTL_TYPE, 0x00, struct thv_info)
+#define THV_CREATE_VM	_IOWR(THV_IOCTL_TYPE, 0x01, struct thv_create_vm)
+#define THV_OPEN_VM	_IOW(THV_IOCTL_TYPE, 0x02, struct thv_open_vm)
+#define THV_GET_CPUID	_IOWR(THV_IOCTL_TYPE, 0x03, struct thv_cpuid)
+
+/* ---- a VM -------------------------------------------------------------- */
+
+/* thv_memory.flags */
+#define THV_MEMORY_READONLY	(1U << 0)	/* a write is an MMIO exit */
+#define THV_MEMORY_LOG_DIRTY	(1U << 1)	/* keep the bitmap of THV_GET_DIRTY */
+
+/**
+ * struct thv_memory - THV_SET_MEMORY: add, move, change or delete a slot.
+ * @slot: its id, below thv_info.max_slots.
+ * @flags: THV_MEMORY_*.
+ * @gpa: where the guest sees it; a multiple of 4096.
+ * @size: bytes, a multiple of 4096; 0 deletes the slot.
+ * @hva: where it is in the caller's address space; a multiple of 4096. The
+ *	memory is not pinned: the host may do to it what it does to any.
+ *
+ * An existing slot may be moved (@gpa) or have its @flags changed; its @size
+ * and @hva are fixed until it is deleted.
+ *
+ * Errors: -EINVAL, misaligned, wraps, beyond the guest-physical or the user
+ * address space, a changed size or hva, slot id too large, delete of a slot
+ * that is not there; -EEXIST, overlaps another slot or the APIC's page.
+ */
+struct thv_memory {
+	__u32 slot;
+	__u32 flags;
+	__u64 gpa;
+	__u64 size;
+	__u64 hva;
+	__u64 reserved[2];
+};
+
+/**
+ * struct thv_bitmap - THV_GET_DIRTY and THV_GET_ACCESSED: get and clear.
+ * @slot: a slot's id.
+ * @flags: none yet.
+ * @bitmap: user memory, one bit a 4 KiB page, from the slot's start, rounded
+ *	up to 8 bytes; little-endian 64-bit words.
+ * @size: bytes at @bitmap; at least what the slot needs.
+ * @count: out; bits set.
+ *
+ * Errors: -ENOENT, no such slot; -EINVAL, @size too small or, for THV_GET_DIRTY,
+ * a slot without THV_MEMORY_LOG_DIRTY.
+ */
+struct thv_bitmap {
+	__u32 slot;
+	__u32 flags;
+	__u64 bitmap;
+	__u64 size;
+	__u64 count;
+};
+
+/**
+ * struct thv_create_vcpu - THV_CREATE_VCPU: the ioctl returns a descriptor.
+ * @id: below thv_info.max_vcpus; also its APIC id. vCPU 0 is the bootstrap
+ *	processor and starts in the reset state, running; the others wait for INIT-SIPI.
+ *
+ * Errors: -EINVAL, @id too large; -EEXIST, there is one.
+ */
+struct thv_create_vcpu {
+	__u32 id;
+	__u32 reserved[3];
+};
+
+/**
+ * struct thv_msi - THV_SIGNAL_MSI: deliver a message-signalled interrupt.
+ * @address: as the device would write it: 0xfeeXXXXX (SDM 11.11.1); bits 63:40
+ *	hold APIC-id bits 31:8 where 8 bits do not suffice.
+ * @data: likewise (SDM 11.11.2).
+ *
+ * Returns the number of vCPUs it reached. Errors: -EINVAL, not an MSI address,
+ * or a reserved delivery mode.
+ */
+struct thv_msi {
+	__u64 address;
+	__u32 data;
+	__u32 reserved;
+};
+
+/* thv_irqfd.flags */
+#define THV_IRQFD_DEASSIGN	(1U << 0)
+
+/**
+ * struct thv_irqfd - THV_IRQFD: an eventfd that delivers an MSI when signalled.
+ * @fd: the eventfd.
+ * @flags: THV_IRQFD_DEASSIGN undoes it (@msi must match).
+ * @msi: what to deliver.
+ *
+ * Errors: -EBADF or -EINVAL, not an eventfd; -EINVAL, a bad MSI; -EBUSY, that
+ * eventfd is bound already; -ENOENT, deassign of what is not there; -ENOSPC,
+ * too many.
+ */
+struct thv_irqfd {
+	__s32 fd;
+	__u32 flags;
+	struct thv_msi msi;
+};
+
+/* thv_ioeventfd.flags */
+#define THV_IOEVENTFD_DEASSIGN	(1U << 0)
+#define THV_IOEVENTFD_PORT	(1U << 1)	/* @address is an I/O port, else guest-physical */
+#define THV_IOEVENTFD_DATAMATCH	(1U << 2)	/* only writes of @datamatch */
+
+/**
+ * struct thv_ioeventfd - THV_IOEVENTFD: a guest's write that signals an eventfd.
+ * @fd: the eventfd.
+ * @flags: THV_IOEVENTFD_*.
+ * @address: of the write: exact match.
+ * @length: of the write: 1, 2, 4 or 8; 0 is any length (no datamatch then). A
+ *	memory doorbell takes only 0: its write is not decoded in the kernel.
+ * @datamatch: see the flag.
+ *
+ * Errors: -EBADF or -EINVAL, not an eventfd; -EINVAL, an impossible length or
+ * address; -EEXIST, the same doorbell is taken; -ENOENT; -ENOSPC, too many.
+ */
+struct thv_ioeventfd {
+	__s32 fd;
+	__u32 flags;
+	__u64 address;
+	__u64 datamatch;
+	__u32 length;
+	__u32 reserved;
+};
+
+enum thv_vm_state {
+	THV_VM_RUNNING = 0,
+	THV_VM_PAUSED = 1,
+	THV_VM_STOPPED = 2,	/* RUN returns THV_EXIT_STOPPED from now on */
+	THV_VM_DEAD = 3,	/* everything is -EIO */
+};
+
+/**
+ * struct thv_control - THV_CONTROL: (control) pause, resume, stop or kill.
+ * @state: the enum thv_vm_state to go to. PAUSED holds every vCPU in
+ *	THV_RUN, RUNNING lets them go on; STOPPED and DEAD are for good.
+ *
+ * Returns when no vCPU runs any more (PAUSED, STOPPED, DEAD).
+ * Errors: -EINVAL, unknown @state; -EBUSY, no way from the present state;
+ * -EINTR, a signal came first (the state is changed all the same).
+ */
+struct thv_control {
+	__u32 state;
+	__u32 reserved[3];
+};
+
+/* thv_vm_stats.counter[]: see module/stats.h, where each is declared and described */
+#define THV_MAX_COUNTERS	64
+
+/**
+ * struct thv_vm_stats - THV_GET_STATS: (control) a VM's state and counters.
+ * @id, @name, @state (enum thv_vm_state), @vcpus, @paging (enum thv_paging),
+ * @features: THV_FEATURE_* bits this VM uses.
+ * @counters: out; how many of @counter[] are in use.
+ * @counter: in the order of module/stats.h; summed over the vCPUs.
+ */
+struct thv_vm_stats {
+	__u32 id;
+	__u32 state;
+	__u32 vcpus;
+	__u32 paging;
+	__u64 features;
+	char name[THV_NAME_LEN];
+	__u32 counters;
+	__u32 reserved[7];
+	__u64 counter[THV_MAX_COUNTERS];
+};
+
+#define THV_SET_MEMORY	_IOW(THV_IOCTL_TYPE, 0x10, struct thv_memory)
+#define THV_GET_DIRTY	_IOWR(THV_IOCTL_TYPE, 0x11, struct thv_bitmap)
+#define THV_GET_ACCESSED _IOWR(THV_IOCTL_TYPE, 0x12, struct thv_bitmap)
+#define THV_CREATE_VCPU	_IOW(THV_IOCTL_TYPE, 0x13, struct thv_create_vcpu)
+#define THV_SIGNAL_MSI	_IOW(THV_IOCTL_TYPE, 0x14, struct thv_msi)
+#define THV_IRQFD	_IOW(THV_IOCTL_TYPE, 0x15, struct thv_irqfd)
+#define THV_IOEVENTFD	_IOW(THV_IOCTL_TYPE, 0x16, struct thv_ioeventfd)
+#define THV_CONTROL	_IOW(THV_IOCTL_TYPE, 0x17, struct thv_control)
+#define THV_GET_STATS	_IOR(THV_IOCTL_TYPE, 0x18, struct thv_vm_stats)
+
+/* ---- a vCPU's state ---------------------------------------------------- */
+
+/* Indexes of thv_regs.gpr[], in the processor's own numbering */
+enum thv_gpr {
+	THV_RAX, THV_RCX, THV_RDX, THV_RBX, THV_RSP, THV_RBP, THV_RSI, THV_RDI,
+	THV_R8, THV_R9, THV_R10, THV_R11, THV_R12, THV_R13, THV_R14, THV_R15,
+	THV_GPRS
+};
+
+/* THV_STATE_REGS: also in the run page */
+struct thv_regs {
+	__u64 gpr[THV_GPRS];
+	__u64 rip;
+	__u64 rflags;
+};
+
+/* Indexes of thv_sregs.seg[]: the order of the instruction encoding, then two more */
+enum thv_segment_id {
+	THV_ES, THV_CS, THV_SS, THV_DS, THV_FS, THV_GS, THV_LDTR, THV_TR, THV_SEGMENTS
+};
+
+/* thv_segment.attributes: bits 55:40 of a descriptor (SDM 3.4.5), and one of ours */
+#define THV_SEG_TYPE		0x000fU
+#define THV_SEG_S		0x0010U		/* code or data, not system */
+#define THV_SEG_DPL		0x0060U
+#define THV_SEG_P		0x0080U
+#define THV_SEG_AVL		0x1000U
+#define THV_SEG_L		0x2000U		/* 64-bit code */
+#define THV_SEG_DB		0x4000U
+#define THV_SEG_G		0x8000U
+#define THV_SEG_UNUSABLE	0x10000U	/* a null selector was loaded */
+
+struct thv_segment {
+	__u64 base;
+	__u32 limit;		/* in bytes, granularity applied */
+	__u32 attributes;
+	__u16 selector;
+	__u16 reserved[3];
+};
+
+struct thv_table {
+	__u64 base;
+	__u32 limit;
+	__u32 reserved;
+};
+
+/* THV_STATE_SREGS: modes, segments and tables */
+struct thv_sregs {
+	struct thv_segment seg[THV_SEGMENTS];
+	struct thv_table gdt;
+	struct thv_table idt;
+	__u64 cr0;
+	__u64 cr2;
+	__u64 cr3;
+	__u64 cr4;
+	__u64 cr8;
+	__u64 efer;
+	__u64 pdptr[4];		/* with PAE paging: as loaded by the last MOV to CR3 */
+	__u64 flags;		/* THV_SREGS_PDPTR: pdptr[] is meant; else read from memory */
+	__u64 reserved[4];
+};
+
+#define THV_SREGS_PDPTR	(1ULL << 0)
+
+/* THV_STATE_FPU: an XSAVE area in the standard (not compacted) format */
+struct thv_fpu {
+	__u64 xcr0;
+	__u64 reserved[7];
+	__u8 xsave[4096];
+};
+
+/* THV_STATE_DEBUG */
+struct thv_debug {
+	__u64 dr[4];
+	__u64 dr6;
+	__u64 dr7;
+};
+
+/* THV_STATE_MSRS: an array; index is read, value is read or written */
+struct thv_msr {
+	__u32 index;
+	__u32 reserved;
+	__u64 value;
+};
+
+/* THV_STATE_APIC */
+struct thv_apic {
+	__u64 base;		/* IA32_APIC_BASE */
+	__u64 tsc_deadline;	/* IA32_TSC_DEADLINE, 0: disarmed */
+	__u64 timer_remaining;	/* ns until the timer fires, 0: not running */
+	__u64 reserved;
+	__u8 regs[1024];	/* the xAPIC register page (SDM 11.4.1), 16 bytes a register */
+};
+
+enum thv_mp_state {
+	THV_MP_RUNNING = 0,
+	THV_MP_HALTED = 1,
+	THV_MP_WAIT_SIPI = 2,	/* an INIT was taken (or this is not vCPU 0) */
+};
+
+/* thv_event_state.flags */
+#define THV_EVENT_EXCEPTION	(1U << 0)	/* exception_* is to be delivered */
+#define THV_EVENT_ERROR_CODE	(1U << 1)	/* ... with exception_error */
+#define THV_EVENT_PAYLOAD	(1U << 2)	/* ... and CR2 or DR6 bits from exception_payload */
+#define THV_EVENT_REINJECT	(1U << 3)	/* reinject is to be delivered again first */
+#define THV_EVENT_NMI_PENDING	(1U << 4)
+#define THV_EVENT_NMI_BLOCKED	(1U << 5)	/* an NMI handler has not yet done IRET */
+#define THV_EVENT_STI_SHADOW	(1U << 6)	/* blocking by STI (SDM table 25-3) */
+#define THV_EVENT_MOVSS_SHADOW	(1U << 7)	/* blocking by MOV SS or POP SS */
+#define THV_EVENT_SIPI		(1U << 8)	/* sipi_vector is pending */
+#define THV_EVENT_INIT		(1U << 9)	/* an INIT is pending */
+
+/* THV_STATE_EVENTS. Setting an exception this way is how the launcher injects one. */
+struct thv_event_state {
+	__u32 flags;
+	__u32 mp_state;			/* enum thv_mp_state */
+	__u32 exception_vector;		/* 0..31 */
+	__u32 exception_error;
+	__u64 exception_payload;	/* #PF: CR2; #DB: DR6 bits */
+	__u32 reinject;			/* as VMX's and SVM's event word: bits 7:0 vector, 10:8 type, 11 has error */
+	__u32 reinject_error;
+	__u32 reinject_length;		/* instruction bytes, for software interrupts */
+	__u32 sipi_vector;
+	__u64 pending_debug;		/* debug exceptions recognised, not yet delivered (DR6 layout) */
+	__u64 reserved[2];
+};
+
+/* THV_STATE_TSC */
+struct thv_tsc {
+	__u64 tsc;		/* the guest's counter at the time of the call */
+	__u64 adjust;		/* IA32_TSC_ADJUST */
+	__u32 khz;		/* out */
+	__u32 reserved;
+};
+
+enum thv_state_id {
+	THV_STATE_REGS = 0,
+	THV_STATE_SREGS = 1,
+	THV_STATE_FPU = 2,
+	THV_STATE_DEBUG = 3,
+	THV_STATE_MSRS = 4,
+	THV_STATE_APIC = 5,
+	THV_STATE_EVENTS = 6,
+	THV_STATE_TSC = 7,
+};
+
+/**
+ * struct thv_state - THV_GET_STATE and THV_SET_STATE: one component of a vCPU.
+ * @component: enum thv_state_id.
+ * @size: bytes at @data: the component's struct, or for MSRS a multiple of
+ *	sizeof(struct thv_msr), at most 256 of them.
+ * @data: user memory.
+ *
+ * Only while the vCPU does not run. THV_SET_STATE checks as the processor
+ * would: what a MOV, WRMSR or XSETBV of the guest would fault on is -EINVAL, and then
+ * nothing of the component is changed (MSRS: the return value is the number set).
+ *
+ * Errors: -EINVAL, unknown component, wrong size, impossible value; -EBUSY,
+ * THV_RUN is under way in another thread.
+ */
+struct thv_state {
+	__u32 component;
+	__u32 size;
+	__u64 data;
+};
+
+/* thv_translate.access, and the access of faults */
+#define THV_ACCESS_READ		(1U << 0)
+#define THV_ACCESS_WRITE	(1U << 1)
+#define THV_ACCESS_EXECUTE	(1U << 2)
+#define THV_ACCESS_USER		(1U << 3)	/* at CPL 3 */
+#define THV_ACCESS_IMPLICIT	(1U << 4)	/* implicit supervisor: descriptor tables */
+
+enum thv_translate_result {
+	THV_TRANSLATE_OK = 0,
+	THV_TRANSLATE_GUEST_FAULT = 1,	/* the guest's tables refuse it: #PF with error_code */
+	THV_TRANSLATE_NO_SLOT = 2,	/* gpa is not memory */
+	THV_TRANSLATE_NOT_MAPPED = 3,	/* memory, but the host has not yet given a frame */
+	THV_TRANSLATE_HOST_FAULT = 4,	/* ... and its address is not readable there */
+	THV_TRANSLATE_NON_CANONICAL = 5,
+};
+
+struct thv_translate_level {
+	__u64 address;		/* where the entry is: guest- or (second level) host-physical 0 if not told */
+	__u64 entry;
+	__u32 level;		/* 5..1, as in the SDM: 4 is PML4 */
+	__u32 flags;		/* THV_LEVEL_* */
+};
+
+#define THV_LEVEL_PRESENT	(1U << 0)
+#define THV_LEVEL_LEAF		(1U << 1)
+#define THV_LEVEL_RESERVED	(1U << 2)	/* a reserved bit is set */
+
+/**
+ * struct thv_translate - THV_TRANSLATE: follow a guest-linear address.
+ * @gla: the address, segment base added.
+ * @access: THV_ACCESS_*; accessed and dirty bits are not touched.
+ * @result: enum thv_translate_result.
+ * @gpa: out; valid for all results but GUEST_FAULT and NON_CANONICAL.
+ * @hva: out; the launcher's address of it, 0 if it is not memory.
+ * @error_code: out; of the #PF, for GUEST_FAULT.
+ * @page_size: out; bytes of the guest's page.
+ * @permissions: out; THV_ACCESS_READ|WRITE|EXECUTE|USER the guest's tables give together.
+ * @levels, @level: out; the guest's tables, root first.
+ * @second_levels, @second: out; the second-level tables for @gpa, root first.
+ *
+ * Errors: -EBUSY, the vCPU is running.
+ */
+struct thv_translate {
+	__u64 gla;
+	__u32 access;
+	__u32 result;
+	__u64 gpa;
+	__u64 hva;
+	__u32 error_code;
+	__u32 permissions;
+	__u64 page_size;
+	__u32 levels;
+	__u32 second_levels;
+	__u64 reserved;
+	struct thv_translate_level level[5];
+	struct thv_translate_level second[5];
+};
+
+/* thv_apic_access.flags */
+#define THV_APIC_WRITE	(1U << 0)
+
+/**
+ * struct thv_apic_access - THV_APIC_ACCESS: hand an MMIO access to the kernel's local APIC.
+ * @offset: within the APIC's page.
+ * @flags: THV_APIC_WRITE.
+ * @length: 4 (others are what hardware leaves undefined; reads give zeros, writes are dropped).
+ * @data: in or out.
+ *
+ * For a processor that does not virtualize APIC accesses, where the launcher has
+ * decoded the instruction. Errors: -EINVAL, @offset + @length beyond the page, or a
+ * bad length; -ENXIO, the APIC is not in xAPIC mode.
+ */
+struct thv_apic_access {
+	__u32 offset;
+	__u32 flags;
+	__u32 length;
+	__u32 reserved;
+	__u64 data;
+};
+
+/**
+ * struct thv_interrupt - THV_INTERRUPT: a fixed interrupt to this vCPU's APIC.
+ * @vector: 16..255.
+ *
+ * Works while the vCPU runs. THV_NMI (no argument) is its like for an NMI.
+ * Errors: -EINVAL, @vector.
+ */
+struct thv_interrupt {
+	__u32 vector;
+	__u32 reserved;
+};
+
+/*
+ * THV_RUN (no argument): run until something needs the launcher.
+ *
+ * 0: run->exit says what. Errors: -EINTR, a signal came, or run->immediate_exit was
+ * set (exit is THV_EXIT_INTERRUPTED); -EBUSY, another thread runs this vCPU;
+ * -EINVAL, run->dirty or a register is impossible; -EIO, the VM is dead or not
+ * of this process. After a terminal exit (below) every THV_RUN reports the same again.
+ */
+#define THV_RUN		_IO(THV_IOCTL_TYPE, 0x20)
+#define THV_GET_STATE	_IOW(THV_IOCTL_TYPE, 0x21, struct thv_state)
+#define THV_SET_STATE	_IOW(THV_IOCTL_TYPE, 0x22, struct thv_state)
+#define THV_TRANSLATE	_IOWR(THV_IOCTL_TYPE, 0x23, struct thv_translate)
+#define THV_INTERRUPT	_IOW(THV_IOCTL_TYPE, 0x24, struct thv_interrupt)
+#define THV_NMI		_IO(THV_IOCTL_TYPE, 0x25)
+#define THV_APIC_ACCESS	_IOWR(THV_IOCTL_TYPE, 0x26, struct thv_apic_access)
+
+/* ---- the run page ------------------------------------------------------ */
+
+enum thv_exit {
+	THV_EXIT_INTERRUPTED = 0,	/* with -EINTR */
+	THV_EXIT_IO = 1,
+	THV_EXIT_MMIO = 2,
+	THV_EXIT_EOI = 3,	/* end of a level-triggered interrupt: tell the IOAPIC */
+	THV_EXIT_STOPPED = 4,	/* terminal: THV_CONTROL stopped the VM */
+	THV_EXIT_SHUTDOWN = 5,	/* terminal: triple fault */
+	THV_EXIT_FAIL_ENTRY = 6,	/* the processor refused the guest's state; repair it and go on */
+	THV_EXIT_MACHINE_CHECK = 7,	/* terminal: a machine check during VM entry */
+	THV_EXIT_MEMORY_FAULT = 8,	/* the launcher's own memory behind a slot is not accessible */
+	THV_EXIT_UNSUPPORTED = 9,	/* the guest did what thv cannot do here: unsupported.what */
+	THV_EXIT_DEBUG = 10,		/* reserved for a debugger */
+};
+
+/* thv_run.dirty: what of run->regs the launcher changed */
+#define THV_DIRTY_GPRS		(1U << 0)	/* gpr[] */
+#define THV_DIRTY_RIP		(1U << 1)	/* rip and rflags */
+#define THV_DIRTY_COMPLETED	(1U << 2)	/* the instruction of the last exit has been carried out: RIP
+						 * is past it, so interrupt shadows end and, with
+						 * RFLAGS.TF, its single-step trap is due. Wants
+						 * THV_DIRTY_RIP.
+						 */
+
+/* What a decoder needs to know: filled for THV_EXIT_MMIO and for string I/O */
+struct thv_exit_context {
+	__u64 cr0;
+	__u64 cr3;
+	__u64 cr4;
+	__u64 efer;
+	__u64 seg_base[6];	/* by enum thv_segment_id */
+	__u64 pdptr[4];		/* with PAE paging */
+	__u32 code_bits;	/* 16, 32 or 64: the code segment's default */
+	__u32 cpl;
+	__u32 stack_bits;
+	__u32 reserved;
+};
+
+/* thv_exit_io.flags */
+#define THV_IO_IN	(1U << 0)
+#define THV_IO_STRING	(1U << 1)	/* INS or OUTS: gla is the memory operand; decode for the rest */
+#define THV_IO_REP	(1U << 2)
+
+/*
+ * Every exit that stands for an instruction (IO, MMIO, UNSUPPORTED) leaves the guest
+ * before that instruction. The launcher carries it out: writes results to run->regs, adds the
+ * length to rip, and sets dirty = GPRS | RIP | COMPLETED. So a vCPU's state between
+ * two THV_RUN is always a state the guest could be resumed from, anywhere.
+ */
+struct thv_exit_io {
+	__u16 port;
+	__u8 size;		/* 1, 2 or 4 */
+	__u8 instruction_length;
+	__u32 flags;		/* THV_IO_* */
+	__u64 gla;		/* STRING: linear address of the first element */
+	__u32 data;		/* OUT, not STRING: the value, zero-extended */
+	__u32 address_bits;	/* STRING: 16, 32 or 64 */
+};
+
+struct thv_exit_mmio {
+	__u64 gpa;
+	__u64 gla;
+	__u32 access;		/* THV_ACCESS_READ|WRITE|EXECUTE */
+	__u32 flags;		/* THV_MMIO_* */
+};
+
+#define THV_MMIO_GLA	(1U << 0)	/* gla is valid */
+#define THV_MMIO_TABLE	(1U << 1)	/* the access was the guest's page walk itself: gpa is not RAM */
+#define THV_MMIO_READONLY (1U << 2)	/* a write to a read-only slot */
+
+struct thv_exit_eoi {
+	__u32 vector;
+	__u32 reserved;
+};
+
+struct thv_exit_fail_entry {
+	__u64 hardware_reason;	/* the vendor's exit reason */
+	__u64 qualification;
+	__u32 instruction_error; /* VMX: VM-instruction error, SDM 31.4 */
+	__u32 cpu;		/* the host CPU it happened on */
+};
+
+struct thv_exit_memory_fault {
+	__u64 gpa;
+	__u64 hva;
+	__u32 access;
+	__u32 error;		/* a positive errno */
+};
+
+enum thv_unsupported {
+	THV_UNSUPPORTED_TASK_SWITCH = 1,	/* hardware task switching */
+	THV_UNSUPPORTED_REAL_MODE = 2,		/* real or virtual-8086 start without unrestricted guest */
+	THV_UNSUPPORTED_FETCH = 3,		/* executing from where no memory is */
+	THV_UNSUPPORTED_EXIT = 4,		/* an exit the controls exclude: our bug or the processor's */
+	THV_UNSUPPORTED_EVENT_MMIO = 5,	/* delivering an event touched what is not memory */
+};
+
+struct thv_exit_unsupported {
+	__u32 what;		/* enum thv_unsupported */
+	__u32 reserved;
+	__u64 hardware_reason;
+	__u64 detail[4];
+};
+
+/**
+ * struct thv_run - the run page: mmap(NULL, THV_RUN_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0).
+ * @immediate_exit: set (from a signal handler, say) to make THV_RUN return -EINTR
+ *	without entering the guest.
+ * @dirty: THV_DIRTY_*; the kernel clears it once it has taken the registers.
+ * @exit: out; enum thv_exit.
+ * @instruction_length: out; of the exiting instruction where the processor tells it, else 0.
+ * @regs: both ways.
+ * @context: out; see struct thv_exit_context.
+ * @apic_base: out; IA32_APIC_BASE.
+ *
+ * The kernel reads each field once and believes none.
+ */
+struct thv_run {
+	__u8 immediate_exit;
+	__u8 reserved0[3];
+	__u32 dirty;
+	__u32 exit;
+	__u32 instruction_length;
+	struct thv_regs regs;
+	struct thv_exit_context context;
+	__u64 apic_base;
+	__u64 reserved1[7];
+	union {
+		struct thv_exit_io io;
+		struct thv_exit_mmio mmio;
+		struct thv_exit_eoi eoi;
+		struct thv_exit_fail_entry fail_entry;
+		struct thv_exit_memory_fault memory_fault;
+		struct thv_exit_unsupported unsupported;
+		__u8 reserved2[256];
+	};
+};
+
+#endif /* _UAPI_THV_H */

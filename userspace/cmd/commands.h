@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The commands, one file each in cmd/. A new one is named here and in thv.c. */
+#ifndef THV_CMD_COMMANDS_H
+#define THV_CMD_COMMANDS_H
+
+#include "lib/options.h"
+
+#define STATUS_ERROR	1	/* the error text says what; main() prints it */
+
+extern const struct command cmd_check, cmd_run;
+
+#endif

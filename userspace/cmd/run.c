@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* thv run: from the command line to a machine, and from its end to an exit status. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "boot/boot.h"
+#include "cmd/commands.h"
+#include "lib/device.h"
+#include "lib/error.h"
+#include "lib/json.h"
+#include "module/stats.h"
+#include "vmm/channel.h"
+#include "vmm/machine.h"
+#include "vmm/vcpu.h"
+
+struct run_values {
+	struct linux_files files;
+	u64 memory;
+	u32 cpus, paging, debug_exit;
+	const char *name, *serial, *serial2;
+	bool no_vpid, no_huge, no_apicv, hugepages, stats, json, trace_io;
+};
+
+#define FIELD(member)	.field = offsetof(struct run_values, member)
+
+/* In the order of enum thv_paging */
+static const char *const pagings[] = { "default", "ept", "shadow", NULL };
+
+#define SERIAL_KINDS	"stdio, stdout (no input), pty, file:PATH, socket:PATH or null"
+
+static const struct option_row options[] = {
+	{ "kernel", "FILE", "the Linux kernel: a bzImage, which distributions call vmlinuz",
+	  option_text, FIELD(files.kernel), .required = true },
+	{ "initrd", "FILE", "the initial file system (initramfs)",
+	  option_text, FIELD(files.initrd) },
+	{ "append", "TEXT", "the kernel's command line; replaces the default, nothing is added to it",
+	  option_text, FIELD(files.command_line),
+	  .initial = "console=ttyS0 panic=-1" },
+	{ "mem", "SIZE", "the guest's memory, in K, M or G",
+	  option_size, FIELD(memory), .initial = "256M", .minimum = 16 * SIZE_1M,
+	  .maximum = 16ULL << 40 },
+	{ "cpus", "N", "the guest's processors",
+	  option_number, FIELD(cpus), .initial = "1", .minimum = 1, .maximum = THV_MAX_VCPUS },
+	{ "name", "NAME", "what reports call the VM; without it, vm- and its number",
+	  option_text, FIELD(name) },
+	{ "serial", "WHERE", "the first serial port (ttyS0): " SERIAL_KINDS,
+	  option_text, FIELD(serial), .initial = "stdio" },
+	{ "serial2", "WHERE", "give the guest a second serial port (ttyS1), likewise",
+	  option_text, FIELD(serial2) },
+	{ "debug-exit", "PORT",
+	  "give the guest an I/O port (0xf4 unless told) that ends the VM: the lowest byte of what is written there is the exit status",
+	  option_number, FIELD(debug_exit), .implied = "0xf4", .minimum = 1, .maximum = 0xffff },
+	{ "paging", "KIND", "how guest memory is translated",
+	  option_choice, FIELD(paging), .initial = "default", .choices = pagings },
+	{ "no-vpid", NULL, "flush the TLB at each VM entry instead of tagging it",
+	  option_flag, FIELD(no_vpid) },
+	{ "no-huge", NULL, "map guest memory in 4 KiB pages only",
+	  option_flag, FIELD(no_huge) },
+	{ "no-apicv", NULL, "do not let the processor virtualize the local APIC",
+	  option_flag, FIELD(no_apicv) },
+	{ "hugepages", NULL, "take guest memory from the host's reserved 2 MiB pages",
+	  option_flag, FIELD(hugepages) },
+	{ "stats", NULL, "when the VM has ended, print its counters on standard error",
+	  option_flag, FIELD(stats) },
+	{ "json", NULL, "... as JSON", option_flag, FIELD(json) },
+	{ "trace-io", NULL, "report accesses that no device answers, on standard error",
+	  option_flag, FIELD(trace_io) },
+	{ 0 }
+};
+
+static const char details[] =
+	"With --serial stdio, a terminal becomes the guest's console: Ctrl-A x ends the VM, Ctrl-A h "
+	"lists the other keys. Messages of thv itself go to standard error.\n\n"
+	"With --debug-exit the guest chooses the exit status itself, any of 0 to 255; a second serial "
+	"port can carry its results apart from the console: --serial file:LOG --serial2 stdout.\n\n"
+	"A reset ends the VM, too; start it again if it shall boot again. The default command line "
+	"makes a Linux guest that panics ask for one.\n\n"
+	"Example: thv run --kernel /boot/vmlinuz --initrd initramfs.cpio --mem 512M";
+
+static const struct option_status statuses[] = {
+#define RUN_STATUS(name, status, meaning) { status, meaning },
+	MACHINE_ENDS(RUN_STATUS)
+#undef RUN_STATUS
+	{ 0, NULL }
+};
+
+/* ---- before ------------------------------------------------------------- */
+
+static int check_serial(const struct run_values *values)
+{
+	if (channel_check("serial", values->serial))
+		return -1;
+	if (!values->serial2)
+		return 0;
+	if (channel_check("serial2", values->serial2))
+		return -1;
+	if (channel_uses_stdio(values->serial) && channel_uses_stdio(values->serial2))
+		return error_set("--serial2 %s: the first serial port has standard output already; give that another --serial",
+				 values->serial2);
+	return 0;
+}
+
+static struct machine_config configure(const struct run_values *values)
+{
+	return (struct machine_config){
+		.name = values->name ? values->name : "",
+		.memory = ALIGN_DOWN(values->memory, PAGE_BYTES),
+		.cpus = values->cpus,
+		.paging = values->paging,
+		.vm_flags = (values->no_vpid ? THV_VM_NO_VPID : 0) |
+			    (values->no_huge ? THV_VM_NO_HUGE : 0) |
+			    (values->no_apicv ? THV_VM_NO_APICV : 0),
+		.hugepages = values->hugepages,
+		.trace_io = values->trace_io,
+		.serial = { values->serial, values->serial2 },
+		.debug_exit = values->debug_exit,
+	};
+}
+
+/* ---- after -------------------------------------------------------------- */
+
+static u64 count_exits(const struct machine *machine, u32 exit)
+{
+	u64 total = 0;
+	u32 id;
+
+	for (id = 0; id < machine->config->cpus; id++)
+		total += machine->vcpu[id].exits[exit];
+	return total;
+}
+
+static const struct {
+	const char *name, *meaning;
+} counters[] = {
+#define RUN_COUNTER(name, meaning) { #name, meaning },
+	THV_COUNTERS(RUN_COUNTER)
+#undef RUN_COUNTER
+};
+
+static void stats_text(struct machine *machine, const struct thv_vm_stats *stats)
+{
+	u32 i;
+
+	fprintf(stderr, "%12s  counter\n", "count");
+	for (i = 0; i < stats->counters && i < ARRAY_SIZE(counters); i++)
+		if (stats->counter[i])
+			fprintf(stderr, "%12llu  %s: %s\n", stats->counter[i], counters[i].name,
+				counters[i].meaning);
+	for (i = 0; i < VCPU_EXITS; i++)
+		if (count_exits(machine, i))
+			fprintf(stderr, "%12llu  exits to the launcher: %s\n",
+				count_exits(machine, i), vcpu_exit_name(i));
+	if (machine->bus.unclaimed)
+		fprintf(stderr, "%12llu  accesses that no device answered\n",
+			machine->bus.unclaimed);
+}
+
+static void stats_json(struct machine *machine, const struct thv_vm_stats *stats)
+{
+	struct json json = { .file = stderr };
+	u32 i;
+
+	json_open(&json, NULL, '{');
+	json_number(&json, "id", machine->id);
+	json_number(&json, "status", machine->status);
+	json_open(&json, "counters", '{');
+	for (i = 0; i < stats->counters && i < ARRAY_SIZE(counters); i++)
+		json_number(&json, counters[i].name, stats->counter[i]);
+	json_close(&json, '}');
+	json_open(&json, "launcher", '{');
+	for (i = 0; i < VCPU_EXITS; i++)
+		if (vcpu_exit_name(i))
+			json_number(&json, vcpu_exit_name(i), count_exits(machine, i));
+	json_number(&json, "unclaimed", machine->bus.unclaimed);
+	json_close(&json, '}');
+	json_close(&json, '}');
+	fputc('\n', stderr);
+}
+
+/* A dead VM has no counters any more; ours are left */
+static void print_stats(struct machine *machine, bool as_json)
+{
+	struct thv_vm_stats stats;
+
+	if (vm_stats(machine->vm, &stats) < 0)
+		stats.counters = 0;
+	(as_json ? stats_json : stats_text)(machine, &stats);
+}
+
+/* ---- between ------------------------------------------------------------ */
+
+static int load(struct machine *machine, const struct linux_image *image)
+{
+	struct acpi_options acpi = {
+		.cpus = machine->config->cpus,
+		.dsdt = acpi_dsdt,
+		.ssdt = machine->config->serial[SERIAL_SECOND] ? acpi_com2 : NULL,
+	};
+	u64 rsdp = acpi_build(&machine->memory, &acpi);
+
+	return rsdp ? linux_load(image, &machine->memory, rsdp) : -1;
+}
+
+static int run_machine(struct machine *machine, const struct machine_config *config,
+		       struct linux_image *image)
+{
+	if (machine_prepare(machine, config) ||
+	    load(machine, image) ||
+	    machine_create(machine) ||
+	    linux_start(image, machine->vcpu[0].fd))
+		return -1;
+	linux_close(image);
+	return machine_run(machine);
+}
+
+/* Taking the machine apart gives the terminal back, so what is said comes after it */
+static int finish(struct machine *machine, const struct run_values *values, int result)
+{
+	char *reason = machine->reason;
+	int status = result ? END_ERROR : machine->status;
+
+	machine->reason = NULL;
+	if (!result && (values->stats || values->json))
+		print_stats(machine, values->json);
+	machine_destroy(machine);
+	if (result)
+		fprintf(stderr, "thv run: %s\n", error_text());
+	else if (reason)
+		fprintf(stderr, "thv run: %s\n", reason);
+	free(reason);
+	return status;
+}
+
+static int run(void *opaque)
+{
+	struct run_values *values = opaque;
+	struct machine_config config = configure(values);
+	struct linux_image image;
+	struct machine machine;
+	struct memory plan;
+	int status;
+
+	memory_plan(&plan, config.memory);
+	if (check_serial(values) || linux_open(&image, &values->files, &plan)) {
+		fprintf(stderr, "thv run: %s\n", error_text());
+		return STATUS_USAGE;
+	}
+	status = finish(&machine, values, run_machine(&machine, &config, &image));
+	linux_close(&image);
+	return status;
+}
+
+const struct command cmd_run = {
+	.name = "run",
+	.summary = "run a Linux guest",
+	.details = details,
+	.options = options,
+	.statuses = statuses,
+	.values_size = sizeof(struct run_values),
+	.run = run,
+};

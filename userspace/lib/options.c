@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The option tables at work: parsing (on top of getopt_long) and help. Nothing
+ * here knows a particular command.
+ */
+#include "lib/options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/error.h"
+
+#define SCREEN		79
+#define MAX_ROWS	64
+
+int option_flag(const struct option_row *row, const char *text, void *field)
+{
+	(void)row;
+	(void)text;
+	*(bool *)field = true;
+	return 0;
+}
+
+int option_text(const struct option_row *row, const char *text, void *field)
+{
+	if (!*text)
+		return error_set("--%s: the argument is empty", row->name);
+	*(const char **)field = text;
+	return 0;
+}
+
+/* strtoull() takes "-1" and leading blanks; a person who writes those means neither */
+static int digits(const char *text, u64 *value, char **end)
+{
+	if (!isdigit((unsigned char)*text))
+		return -1;
+	errno = 0;
+	*value = strtoull(text, end, strncasecmp(text, "0x", 2) ? 10 : 16);
+	return errno ? -1 : 0;
+}
+
+int option_number(const struct option_row *row, const char *text, void *field)
+{
+	char *end;
+	u64 value;
+
+	if (digits(text, &value, &end) || *end)
+		return error_set("--%s %s: not a number", row->name, text);
+	if (value < row->minimum || value > row->maximum)
+		return error_set("--%s %s: out of range; %llu to %llu are possible", row->name,
+				 text, row->minimum, row->maximum);
+	*(u32 *)field = value;
+	return 0;
+}
+
+/* "64M" for errors about sizes */
+static const char *size_text(u64 size, char *text, size_t length)
+{
+	static const char units[] = "BKMGTP";
+	int unit = 0;
+
+	while (size && !(size & 1023) && units[unit + 1]) {
+		size >>= 10;
+		unit++;
+	}
+	snprintf(text, length, unit ? "%llu%c" : "%llu", size, units[unit]);
+	return text;
+}
+
+static int unit_shift(const char *unit)
+{
+	static const char units[] = "KMGT";
+	const char *found;
+
+	if (!*unit)
+		return 0;
+	found = strchr(units, toupper((unsigned char)*unit));
+	if (!found || unit[1])
+		return -1;
+	return 10 * (found - units + 1);
+}
+
+int option_size(const struct option_row *row, const char *text, void *field)
+{
+	char low[24], high[24], *end;
+	u64 value;
+	int shift;
+
+	if (digits(text, &value, &end))
+		return error_set("--%s %s: not a size; write it as in 256M or 2G", row->name, text);
+	shift = unit_shift(end);
+	if (shift < 0)
+		return error_set("--%s %s: unknown unit \"%s\"; K, M, G and T are known",
+				 row->name, text, end);
+	if (value > (~0ULL >> shift) || value << shift < row->minimum ||
+	    value << shift > row->maximum)
+		return error_set("--%s %s: out of range; %s to %s are possible", row->name, text,
+				 size_text(row->minimum, low, sizeof(low)),
+				 size_text(row->maximum, high, sizeof(high)));
+	*(u64 *)field = value << shift;
+	return 0;
+}
+
+static void list_choices(const struct option_row *row, const char *between, char *text,
+			 size_t length)
+{
+	const char *const *choice;
+	size_t used = 0;
+
+	text[0] = 0;
+	for (choice = row->choices; *choice && used < length; choice++)
+		used += snprintf(text + used, length - used, "%s%s",
+				 choice == row->choices ? "" : between, *choice);
+}
+
+int option_choice(const struct option_row *row, const char *text, void *field)
+{
+	char known[200];
+	u32 index;
+
+	for (index = 0; row->choices[index]; index++) {
+		if (!strcmp(row->choices[index], text)) {
+			*(u32 *)field = index;
+			return 0;
+		}
+	}
+	list_choices(row, ", ", known, sizeof(known));
+	return error_set("--%s %s: unknown; possible are %s", row->name, text, known);
+}
+
+/* ---- parsing ------------------------------------------------------------ */
+
+static int argument_kind(const struct option_row *row)
+{
+	if (!row->argument)
+		return no_argument;
+	return row->implied ? optional_argument : required_argument;
+}
+
+/* getopt's table; an option's val is its row's number + HELP + 1 */
+#define HELP	256
+static void translate(const struct option_row *rows, struct option *options)
+{
+	int i;
+
+	for (i = 0; rows[i].name; i++)
+		options[i] = (struct option){ rows[i].name, argument_kind(&rows[i]), NULL,
+					      HELP + 1 + i };
+	options[i++] = (struct option){ "help", no_argument, NULL, HELP };
+	options[i] = (struct option){ 0 };
+}
+
+static int apply(const struct option_row *row, const char *text, void *values)
+{
+	return row->parse(row, text, (char *)values + row->field);
+}
+
+static int set_defaults(const struct option_row *row, void *values)
+{
+	for (; row->name; row++)
+		if (row->initial && apply(row, row->initial, values))
+			return -1;
+	return 0;
+}
+
+static int complain(const struct command *command, int found, char *word)
+{
+	if (found == ':')
+		return error_set("%s: needs an argument; see `thv %s --help`", word, command->name);
+	return error_set("%s: no such option; `thv %s --help` lists what there is", word,
+			 command->name);
+}
+
+static int parse_all(const struct command *command, int argc, char **argv, void *values,
+		     bool *given)
+{
+	struct option options[MAX_ROWS + 2];
+	const struct option_row *row;
+	int found;
+
+	translate(command->options, options);
+	optind = 0;	/* forgets what an earlier call of getopt_long() parsed */
+	opterr = 0;
+	while ((found = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+		if (found == HELP || found == 'h')
+			return OPTIONS_HELP;
+		if (found < HELP)
+			return complain(command, found, argv[optind - 1]), OPTIONS_WRONG;
+		row = &command->options[found - HELP - 1];
+		given[found - HELP - 1] = true;
+		if (apply(row, optarg ? optarg : row->implied, values))
+			return OPTIONS_WRONG;
+	}
+	if (optind < argc)
+		return error_set("%s: what is this? Every argument of `thv %s` belongs to an option",
+				 argv[optind], command->name), OPTIONS_WRONG;
+	return OPTIONS_OK;
+}
+
+enum options_result options_parse(const struct command *command, int argc, char **argv,
+				  void *values)
+{
+	const struct option_row *row;
+	bool given[MAX_ROWS] = { false };
+	int result;
+
+	if (set_defaults(command->options, values))
+		return OPTIONS_WRONG;
+	result = parse_all(command, argc, argv, values, given);
+	for (row = command->options; result == OPTIONS_OK && row->name; row++) {
+		if (row->required && !given[row - command->options]) {
+			error_set("--%s %s is missing; see `thv %s --help`", row->name,
+				  row->argument, command->name);
+			return OPTIONS_WRONG;
+		}
+	}
+	return result;
+}
+
+/* ---- help --------------------------------------------------------------- */
+
+static int new_line(FILE *file, int width)
+{
+	return fprintf(file, "\n%*s", width, "") - 1;
+}
+
+void options_wrap(FILE *file, const char *left, int width, const char *text)
+{
+	int column = fprintf(file, "%s", left), blanks, word;
+
+	if (column > width)
+		column = new_line(file, 0);
+	column += fprintf(file, "%*s", width - column, "");
+	while (*text) {
+		blanks = strspn(text, " ");
+		word = strcspn(text + blanks, " \n");
+		if (column + blanks + word > SCREEN && column > width) {
+			column = new_line(file, width);
+			text += blanks;
+			blanks = 0;
+		}
+		column += fprintf(file, "%.*s", blanks + word, text);
+		text += blanks + word;
+		if (*text == '\n') {
+			column = new_line(file, width);
+			text++;
+		}
+	}
+	fprintf(file, "\n");
+}
+
+static void help_option(FILE *file, const struct option_row *row)
+{
+	char left[120], text[900], choices[200] = "";
+	int used;
+
+	used = snprintf(left, sizeof(left), "  --%s", row->name);
+	if (row->argument)
+		snprintf(left + used, sizeof(left) - used, row->implied ? "[=%s]" : " %s",
+			 row->argument);
+	if (row->choices)
+		list_choices(row, ", ", choices, sizeof(choices));
+	used = snprintf(text, sizeof(text), "%s%s%s", row->help, *choices ? ": " : "", choices);
+	if (row->initial)
+		used += snprintf(text + used, sizeof(text) - used, " (default: %s)", row->initial);
+	if (row->required)
+		snprintf(text + used, sizeof(text) - used, " (required)");
+	options_wrap(file, left, 26, text);
+}
+
+static void help_status(FILE *file, int status, const char *meaning)
+{
+	char left[16];
+
+	snprintf(left, sizeof(left), "  %d", status);
+	options_wrap(file, left, 7, meaning);
+}
+
+/* In ascending order, the usage error's where it belongs */
+static void help_statuses(FILE *file, const struct option_status *status)
+{
+	fprintf(file, "\nExit status:\n");
+	for (; status->meaning && status->status < STATUS_USAGE; status++)
+		help_status(file, status->status, status->meaning);
+	help_status(file, STATUS_USAGE, "the command line, or a file it names, is at fault");
+	for (; status->meaning; status++)
+		help_status(file, status->status, status->meaning);
+}
+
+void options_help(const struct command *command, FILE *file)
+{
+	static const struct option_row help = { .name = "help", .help = "print this" };
+	const struct option_row *row;
+
+	fprintf(file, "Usage: thv %s", command->name);
+	for (row = command->options; row->name; row++)
+		if (row->required)
+			fprintf(file, " --%s %s", row->name, row->argument);
+	fprintf(file, " [OPTION...]\n\n");
+	options_wrap(file, "", 0, command->summary);
+	fprintf(file, "\nOptions:\n");
+	for (row = command->options; row->name; row++)
+		help_option(file, row);
+	help_option(file, &help);
+	if (command->details) {
+		fprintf(file, "\n");
+		options_wrap(file, "", 0, command->details);
+	}
+	help_statuses(file, command->statuses);
+}

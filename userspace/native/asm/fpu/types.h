@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Native stand-in: state components, the bits of XCR0 (SDM 13.1). */
+#ifndef _NATIVE_ASM_FPU_TYPES_H
+#define _NATIVE_ASM_FPU_TYPES_H
+
+#include <linux/bits.h>
+
+#define XFEATURE_MASK_FP	BIT(0)
+#define XFEATURE_MASK_SSE	BIT(1)
+#define XFEATURE_MASK_YMM	BIT(2)
+#define XFEATURE_MASK_BNDREGS	BIT(3)
+#define XFEATURE_MASK_BNDCSR	BIT(4)
+#define XFEATURE_MASK_OPMASK	BIT(5)
+#define XFEATURE_MASK_ZMM_Hi256	BIT(6)
+#define XFEATURE_MASK_Hi16_ZMM	BIT(7)
+#define XFEATURE_MASK_PT	BIT(8)
+#define XFEATURE_MASK_PKRU	BIT(9)
+#define XFEATURE_MASK_FPSSE	(XFEATURE_MASK_FP | XFEATURE_MASK_SSE)
+#define XFEATURE_MASK_AVX512	(XFEATURE_MASK_OPMASK | XFEATURE_MASK_ZMM_Hi256 | \
+				 XFEATURE_MASK_Hi16_ZMM)
+
+#endif

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The machine's life: built in steps, run, and taken apart in the reverse order,
+ * however far the building came.
+ */
+#include "vmm/machine.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "lib/device.h"
+#include "lib/error.h"
+#include "vmm/terminal.h"
+#include "vmm/vcpu.h"
+
+/* ---- the end ------------------------------------------------------------ */
+
+int machine_at_end(struct machine *machine, void (*finish)(void *opaque), void *opaque)
+{
+	struct machine_finish *entry = malloc(sizeof(*entry));
+
+	if (!entry)
+		return error_set("out of memory");
+	*entry = (struct machine_finish){ machine->finishes, finish, opaque };
+	machine->finishes = entry;
+	return 0;
+}
+
+void machine_end(struct machine *machine, int status, const char *reason, ...)
+{
+	va_list arguments;
+
+	if (atomic_exchange(&machine->ending, true))
+		return;
+	machine->status = status;
+	if (reason) {
+		va_start(arguments, reason);
+		if (vasprintf(&machine->reason, reason, arguments) < 0)
+			machine->reason = NULL;
+		va_end(arguments);
+	}
+	events_stop(&machine->events);
+}
+
+/* ---- signals: taken on the main thread, as events ------------------------ */
+
+struct signals {
+	struct machine *machine;
+	struct event_source source;
+};
+
+static void stop_and_go_on(void)
+{
+	terminal_suspend();
+	raise(SIGSTOP);
+	terminal_resume();
+}
+
+static void take_signal(void *opaque, u32 events)
+{
+	struct signals *signals = opaque;
+	struct signalfd_siginfo info;
+
+	(void)events;
+	while (read(signals->source.fd, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo == SIGTSTP)
+			stop_and_go_on();
+		else
+			machine_end(signals->machine, END_SIGNAL + info.ssi_signo, NULL);
+	}
+}
+
+static void drop_signals(void *opaque)
+{
+	struct signals *signals = opaque;
+
+	close(signals->source.fd);
+	free(signals);
+}
+
+static void fill(sigset_t *set)
+{
+	static const int taken[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP };
+	size_t i;
+
+	sigemptyset(set);
+	for (i = 0; i < ARRAY_SIZE(taken); i++)
+		sigaddset(set, taken[i]);
+}
+
+/* Blocked before any thread exists, so in all of them. Writes report EPIPE instead. */
+static int take_signals(struct machine *machine)
+{
+	struct signals *signals = calloc(1, sizeof(*signals));
+	sigset_t set;
+
+	if (!signals)
+		return error_set("out of memory");
+	fill(&set);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	signals->machine = machine;
+	signals->source = (struct event_source){
+		.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
+		.mask = EPOLLIN,
+		.ready = take_signal,
+		.opaque = signals,
+	};
+	if (signals->source.fd < 0)
+		return error_errno("watching for signals");
+	if (machine_at_end(machine, drop_signals, signals))
+		return -1;
+	return events_add(&machine->events, &signals->source);
+}
+
+/* ---- building ----------------------------------------------------------- */
+
+int machine_prepare(struct machine *machine, const struct machine_config *config)
+{
+	*machine = (struct machine){
+		.config = config,
+		.device = -1,
+		.vm = -1,
+		.memory.fd = -1,
+		.status = END_ERROR,
+	};
+	if (events_create(&machine->events) || bus_create(&machine->bus, config->trace_io))
+		return -1;
+	return memory_create(&machine->memory, config->memory, config->name, config->hugepages);
+}
+
+static int check_limits(const struct machine *machine)
+{
+	const struct machine_config *config = machine->config;
+	u64 end = config->memory <= MEMORY_HOLE ? config->memory :
+		  config->memory - MEMORY_HOLE + SIZE_4G;
+
+	if (config->cpus > machine->info.max_vcpus)
+		return error_set("--cpus %u: the module takes %u at most", config->cpus,
+				 machine->info.max_vcpus);
+	if (machine->info.guest_phys_bits < 64 && end >> machine->info.guest_phys_bits)
+		return error_set("--mem: a guest here can address %llu MiB at most; give it less",
+				 1ULL << (machine->info.guest_phys_bits - 20));
+	return 0;
+}
+
+static int create_vm(struct machine *machine)
+{
+	struct thv_create_vm vm = {
+		.paging = machine->config->paging,
+		.flags = machine->config->vm_flags,
+	};
+
+	if (strlen(machine->config->name) >= sizeof(vm.name))
+		return error_set("--name: too long; %zu characters are possible",
+				 sizeof(vm.name) - 1);
+	strcpy(vm.name, machine->config->name);
+	machine->vm = vm_create(machine->device, &vm);
+	machine->id = vm.id;
+	return machine->vm < 0 ? -1 : 0;
+}
+
+extern const struct device *const __start_thv_devices[], *const __stop_thv_devices[];
+
+static int create_devices(struct machine *machine)
+{
+	const struct device *const *device;
+
+	for (device = __start_thv_devices; device < __stop_thv_devices; device++)
+		if ((*device)->create(machine))
+			return error_set("device %s: %s", (*device)->name, error_text());
+	return 0;
+}
+
+static int create_vcpus(struct machine *machine)
+{
+	u32 id;
+
+	machine->vcpu = calloc(machine->config->cpus, sizeof(*machine->vcpu));
+	if (!machine->vcpu)
+		return error_set("out of memory");
+	for (id = 0; id < machine->config->cpus; id++)
+		machine->vcpu[id].fd = -1;
+	for (id = 0; id < machine->config->cpus; id++)
+		if (vcpu_create(&machine->vcpu[id], machine, id))
+			return -1;
+	return 0;
+}
+
+int machine_create(struct machine *machine)
+{
+	machine->device = device_open();
+	if (machine->device < 0 ||
+	    device_info(machine->device, &machine->info) ||
+	    check_limits(machine) ||
+	    create_vm(machine) ||
+	    memory_give(&machine->memory, machine->vm) ||
+	    create_vcpus(machine) ||
+	    take_signals(machine) ||
+	    create_devices(machine))
+		return -1;
+	return 0;
+}
+
+/* ---- running ------------------------------------------------------------ */
+
+int machine_run(struct machine *machine)
+{
+	u32 id, started;
+	int result = 0;
+
+	vcpu_catch_kicks();
+	for (started = 0; started < machine->config->cpus; started++) {
+		result = vcpu_start(&machine->vcpu[started]);
+		if (result)
+			break;
+	}
+	if (!result)
+		events_run(&machine->events);
+	atomic_store(&machine->ending, true);
+	for (id = 0; id < started; id++)
+		vcpu_stop(&machine->vcpu[id]);
+	return result;
+}
+
+static void destroy_vcpus(struct machine *machine)
+{
+	u32 id;
+
+	for (id = 0; machine->vcpu && id < machine->config->cpus; id++)
+		vcpu_destroy(&machine->vcpu[id]);
+	free(machine->vcpu);
+}
+
+void machine_destroy(struct machine *machine)
+{
+	struct machine_finish *entry;
+
+	while (machine->finishes) {
+		entry = machine->finishes;
+		machine->finishes = entry->next;
+		entry->finish(entry->opaque);
+		free(entry);
+	}
+	destroy_vcpus(machine);
+	if (machine->vm >= 0)
+		close(machine->vm);
+	if (machine->device >= 0)
+		close(machine->device);
+	memory_destroy(&machine->memory);
+	bus_destroy(&machine->bus);
+	events_destroy(&machine->events);
+	free(machine->reason);
+}

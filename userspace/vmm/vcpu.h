@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A vCPU: its thread, its run loop, and the table of its exits. Everything of
+ * it belongs to its thread while that runs; vcpu_stop() may be called by others.
+ */
+#ifndef THV_VMM_VCPU_H
+#define THV_VMM_VCPU_H
+
+#include <pthread.h>
+#include <stdio.h>
+
+#include <thv.h>
+
+#include "lib/types.h"
+
+#define VCPU_EXITS	(THV_EXIT_DEBUG + 1)
+
+struct machine;
+
+struct vcpu {
+	struct machine *machine;
+	u32 id;
+	int fd;
+	struct thv_run *run;
+	pthread_t thread;
+	u64 exits[VCPU_EXITS];		/* by enum thv_exit, for --stats */
+};
+
+int vcpu_create(struct vcpu *vcpu, struct machine *machine, u32 id);
+void vcpu_destroy(struct vcpu *vcpu);
+
+/* Before the first vcpu_start(): SIGUSR1 brings a thread back from THV_RUN */
+void vcpu_catch_kicks(void);
+int vcpu_start(struct vcpu *vcpu);
+void vcpu_stop(struct vcpu *vcpu);	/* wants machine->ending; waits for the thread */
+
+/* What --stats calls an exit; NULL: not in use */
+const char *vcpu_exit_name(u32 exit);
+
+/* dump.c: registers and the instructions at RIP, for people */
+void vcpu_dump(struct vcpu *vcpu, FILE *file);
+
+#endif
