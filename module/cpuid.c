@@ -19,6 +19,7 @@
 #include <linux/errno.h>
 #include <linux/kernel.h>
 #include <linux/log2.h>
+#include <linux/nospec.h>
 #include <linux/rational.h>
 #include <asm/cpufeature.h>
 #include <asm/fpu/types.h>
@@ -324,7 +325,7 @@ static struct cpuid_regs signature(u32 leaf, u32 subleaf)
 	};
 }
 
-/* 2H: "see leaf 4 for the caches", once (SDM table 3-12) */
+/* 2H: "see leaf 4 for the caches", once (SDM volume 2, CPUID) */
 static struct cpuid_regs descriptors(u32 leaf, u32 subleaf)
 {
 	return (struct cpuid_regs) { .eax = 0xff01 };
@@ -437,7 +438,7 @@ static void signature_now(const struct thv_vcpu *vcpu, u32 subleaf, struct cpuid
 		regs->edx &= ~BIT(X86_FEATURE_APIC % 32);
 }
 
-/* Even a level that does not exist has ECX's low byte and the id (SDM table 3-8, leaf 0BH) */
+/* Even a level that does not exist has ECX's low byte and the id (SDM volume 2, CPUID) */
 static void topology_now(const struct thv_vcpu *vcpu, u32 subleaf, struct cpuid_regs *regs)
 {
 	if (vcpu && subleaf == 1)
@@ -481,6 +482,9 @@ static void xsave_now(const struct thv_vcpu *vcpu, u32 subleaf, struct cpuid_reg
 
 /* ---- the table of leaves, and the way to a leaf ---- */
 
+#define ONE		1, false
+#define BY_ECX(count)	count, true
+
 /*
  * A leaf without a row is zeros. @values: what stays, asked once for each subleaf; feature words
  * are added. @now: what follows the vCPU's state, at each CPUID; called for every
@@ -488,29 +492,30 @@ static void xsave_now(const struct thv_vcpu *vcpu, u32 subleaf, struct cpuid_reg
  */
 static const struct leaf {
 	u32 number;
-	u32 subleaves;		/* ECX below this; 0: the leaf ignores ECX */
+	u32 subleaves;
+	bool indexed;		/* ECX chooses one; else ECX is ignored, and there is one */
 	struct cpuid_regs (*values)(u32 leaf, u32 subleaf);
 	void (*now)(const struct thv_vcpu *vcpu, u32 subleaf, struct cpuid_regs *regs);
 } leaves[] = {
-	{ 0x0, 0, vendor },
-	{ 0x1, 0, signature, signature_now },
-	{ 0x2, 0, descriptors },
-	{ 0x4, 5, cache },
-	{ 0x6, 0, features_only },
-	{ 0x7, 3, subleaves },
-	{ 0xb, 2, topology, topology_now },
-	{ XSAVE_LEAF, MAX_SUBLEAVES, xsave, xsave_now },
-	{ 0x15, 0, tsc_ratio },
-	{ 0x16, 0, frequency },
-	{ HIGHEST_BASIC, 2, topology, topology_now },
-	{ EXTENDED, 0, highest_extended },
-	{ EXTENDED + 1, 0, features_only },
-	{ EXTENDED + 2, 0, host_cpuid },	/* the processor's name */
-	{ EXTENDED + 3, 0, host_cpuid },
-	{ EXTENDED + 4, 0, host_cpuid },
-	{ EXTENDED + 6, 0, host_cpuid },	/* the second-level cache, once more */
-	{ EXTENDED + 7, 0, invariant_tsc },
-	{ HIGHEST_EXTENDED, 0, address_sizes },
+	{ 0x0, ONE, vendor },
+	{ 0x1, ONE, signature, signature_now },
+	{ 0x2, ONE, descriptors },
+	{ 0x4, BY_ECX(5), cache },
+	{ 0x6, ONE, features_only },
+	{ 0x7, BY_ECX(3), subleaves },
+	{ 0xb, BY_ECX(2), topology, topology_now },
+	{ XSAVE_LEAF, BY_ECX(MAX_SUBLEAVES), xsave, xsave_now },
+	{ 0x15, ONE, tsc_ratio },
+	{ 0x16, ONE, frequency },
+	{ HIGHEST_BASIC, BY_ECX(2), topology, topology_now },
+	{ EXTENDED, ONE, highest_extended },
+	{ EXTENDED + 1, ONE, features_only },
+	{ EXTENDED + 2, ONE, host_cpuid },	/* the processor's name */
+	{ EXTENDED + 3, ONE, host_cpuid },
+	{ EXTENDED + 4, ONE, host_cpuid },
+	{ EXTENDED + 6, ONE, host_cpuid },	/* the second-level cache, once more */
+	{ EXTENDED + 7, ONE, invariant_tsc },
+	{ HIGHEST_EXTENDED, ONE, address_sizes },
 };
 
 static struct cpuid_regs values[ARRAY_SIZE(leaves)][MAX_SUBLEAVES] __ro_after_init;
@@ -518,13 +523,14 @@ static const struct leaf *basic[HIGHEST_BASIC + 1] __ro_after_init;
 static const struct leaf *extended[HIGHEST_EXTENDED - EXTENDED + 1] __ro_after_init;
 static const struct leaf *beyond __ro_after_init;	/* told of leaves past the highest */
 
-/* The place of a leaf in the two indexes; beyond them: NULL */
+/* The place of a leaf in the two indexes; beyond them: NULL. A guest chooses, hence nospec. */
 static const struct leaf **slot(u32 number)
 {
 	if (number < ARRAY_SIZE(basic))
-		return &basic[number];
-	if (number - EXTENDED < ARRAY_SIZE(extended))
-		return &extended[number - EXTENDED];
+		return &basic[array_index_nospec(number, ARRAY_SIZE(basic))];
+	number -= EXTENDED;
+	if (number < ARRAY_SIZE(extended))
+		return &extended[array_index_nospec(number, ARRAY_SIZE(extended))];
 	return NULL;
 }
 
@@ -553,9 +559,9 @@ void thv_cpuid(struct thv_vcpu *vcpu, struct thv_cpuid *args)
 		return;
 	}
 	if (leaf) {
-		subleaf = leaf->subleaves ? args->subleaf : 0;
-		if (subleaf < max(leaf->subleaves, 1U))
-			regs = values[leaf - leaves][subleaf];
+		subleaf = leaf->indexed ? args->subleaf : 0;
+		if (subleaf < leaf->subleaves)
+			regs = values[leaf - leaves][array_index_nospec(subleaf, MAX_SUBLEAVES)];
 		if (leaf->now)
 			leaf->now(vcpu, subleaf, &regs);
 	}
@@ -629,7 +635,7 @@ static void fill_leaves(void)
 
 	for (i = 0; i < ARRAY_SIZE(leaves); i++) {
 		*slot(leaves[i].number) = &leaves[i];
-		for (subleaf = 0; subleaf < max(leaves[i].subleaves, 1U); subleaf++)
+		for (subleaf = 0; subleaf < leaves[i].subleaves; subleaf++)
 			values[i][subleaf] = leaves[i].values(leaves[i].number, subleaf);
 	}
 	for (i = 0; i < ARRAY_SIZE(words); i++)

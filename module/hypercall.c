@@ -192,7 +192,7 @@ static int write_system_time_msr(struct thv_vcpu *vcpu, u64 value)
 	return 0;
 }
 
-/* A guest's write asks for the time, once; the launcher's restores what was asked and not yet done */
+/* A guest asks for the time, once; the launcher restores what was asked for and not yet done. */
 static int write_wall_clock_msr(struct thv_vcpu *vcpu, u64 value, enum thv_msr_by by)
 {
 	u64 gpa = by == THV_MSR_HOST ? value & ~WALL_CLOCK_DUE : value;

@@ -138,8 +138,6 @@ static bool base_ok(const struct thv_segment *seg, unsigned int id)
 {
 	if (id == THV_FS || id == THV_GS || id == THV_TR)
 		return thv_canonical(seg->base);
-	if (id == THV_CS)
-		return !(seg->base >> 32);
 	if (!usable(seg))
 		return true;
 	return id == THV_LDTR ? thv_canonical(seg->base) : !(seg->base >> 32);

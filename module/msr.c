@@ -20,6 +20,7 @@
 #include <linux/errno.h>
 #include <linux/kernel.h>
 #include <linux/kvm_para.h>
+#include <linux/nospec.h>
 #include <linux/string.h>
 #include <asm/cpufeature.h>
 #include <asm/mce.h>
@@ -90,8 +91,9 @@ static int write_ignored(struct access *access)
 static u64 *soft(const struct access *access)
 {
 	u64 *first = (void *)&access->vcpu->msr + access->row->soft;
+	const struct row *row = access->row;
 
-	return first + (access->index - access->row->first);
+	return first + array_index_nospec(access->index - row->first, row->more + 1);
 }
 
 static int read_soft(struct access *access)

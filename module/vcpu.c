@@ -238,6 +238,7 @@ static bool must_leave(struct thv_vcpu *vcpu)
 	       need_resched() || signal_pending(current) || task_work_pending(current);
 }
 
+/* DR7 is in the VMCS (VMCB). DR6 is not needed: only MOV DR reads it, and a #DB that exits leaves it alone */
 static void load_debug_registers(const struct thv_vcpu *vcpu)
 {
 	set_debugreg(0, 7);
@@ -245,7 +246,6 @@ static void load_debug_registers(const struct thv_vcpu *vcpu)
 	set_debugreg(vcpu->dr[1], 1);
 	set_debugreg(vcpu->dr[2], 2);
 	set_debugreg(vcpu->dr[3], 3);
-	set_debugreg(vcpu->dr6, 6);
 }
 
 /*
@@ -268,8 +268,6 @@ static void leave_guest_state(struct thv_vcpu *vcpu)
 {
 	if (boot_cpu_has(X86_FEATURE_XSAVE) && vcpu->xcr0 != vcpu->host_xcr0)
 		xsetbv(XCR_XFEATURE_ENABLED_MASK, vcpu->host_xcr0);
-	if (unlikely(vcpu->dr7 & THV_DR7_ENABLED))
-		set_debugreg(DR6_RESERVED, 6);
 	if (hw_breakpoint_active())	/* the exit cleared DR7 */
 		hw_breakpoint_restore();
 	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))

@@ -65,9 +65,9 @@ static void destroy(struct kref *ref)
 
 	/* What comes from outside stops first, the memory that all of them use goes last. */
 	thv_eventfds_destroy(vm);
+	thv_memory_destroy(vm);		/* the notifier, which asks vCPUs to flush */
 	thv_for_each_vcpu(i, vcpu, vm)
 		thv_vcpu_destroy(vcpu);
-	thv_memory_destroy(vm);
 	mmdrop(vm->mm);
 	put_number(vm);
 }

@@ -240,9 +240,6 @@ static void choose_features(void)
 	/* The identity page table (cr.c) is mapped read-only, and EPT's flags make table walks count as writes */
 	if (!(thv_caps.used & THV_FEATURE_UNRESTRICTED))
 		thv_caps.used &= ~THV_FEATURE_EPT_AD;
-	/* CVE-2018-12207: a guest can hang these processors by changing the size of a page it executes */
-	if (boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT) && !cpu_mitigations_off())
-		thv_caps.used &= ~THV_FEATURE_EPT_2M;
 	thv_caps.phys_bits = min_t(u32, boot_cpu_data.x86_phys_bits, 48);
 	thv_caps.vpids = thv_caps.used & THV_FEATURE_VPID ? 1U << 16 : 0;
 }

@@ -3,8 +3,8 @@
  * What to do about each VM exit: one table, by basic exit reason (SDM appendix C).
  *
  * A handler turns VMX's description of the exit into the neutral one of the shared code and
- * answers resume or to user. "fast" ones run with interrupts still off and do not
- * sleep. A reason that the controls exclude names the control that does; should it come all the
+ * answers resume or to user. "fast" ones run with interrupts still off, do not sleep, and change nothing that
+ * enter_guest_state() has loaded (XCR0, debug registers). A reason that the controls exclude names the control that does; should it come all the
  * same, the launcher is told.
  */
 #include <linux/bitfield.h>
@@ -258,16 +258,9 @@ static enum thv_next exit_ept_violation(struct vmx_vcpu *vmx)
 		.present = qualification & VMX_EPT_WAS_PRESENT,
 		.table = (qualification & VMX_EPT_GLA_VALID) && !(qualification & VMX_EPT_GLA_FINAL),
 	};
-	enum thv_next next;
 
 	nmi_still_blocked(vmx, qualification);
-	next = thv_memory_fault(&vmx->vcpu, &fault);
-	/* An event cannot be delivered through a device: nothing to decode, the launcher could do nothing */
-	if (next == THV_NEXT_USER && vmx->vcpu.run->exit == THV_EXIT_MMIO &&
-	    (vmx->vectoring & VECTORING_INFO_VALID_MASK))
-		return thv_exit_unsupported(&vmx->vcpu, THV_UNSUPPORTED_EVENT_MMIO, vmx->reason,
-					    fault.gpa, vmx->vectoring);
-	return next;
+	return thv_memory_fault(&vmx->vcpu, &fault);
 }
 
 /* Our tables hold what the processor does not understand: nobody else writes them. */
@@ -338,7 +331,7 @@ static const struct exit exits[] = {
 	[26] = { "VMXOFF", FAST(raise_ud) },
 	[27] = { "VMXON", FAST(raise_ud) },
 	[28] = { "control-register access", SLOW(vmx_exit_cr) },
-	[29] = { "MOV DR", FAST(vmx_exit_dr) },
+	[29] = { "MOV DR", SLOW(vmx_exit_dr) },
 	[30] = { "I/O instruction", FAST(exit_io) },
 	[31] = { "RDMSR", FAST(exit_rdmsr) },
 	[32] = { "WRMSR", FAST(exit_wrmsr) },
@@ -361,7 +354,7 @@ static const struct exit exits[] = {
 	[52] = { "preemption timer", NEVER("activate VMX-preemption timer is 0") },
 	[53] = { "INVVPID", FAST(raise_ud) },
 	[54] = { "WBINVD", FAST(resume_past) },		/* no device here sees memory but through caches */
-	[55] = { "XSETBV", FAST(exit_xsetbv) },
+	[55] = { "XSETBV", SLOW(exit_xsetbv) },
 	[56] = { "APIC write", FAST(vmx_exit_apic_write) },
 	[57] = { "RDRAND", NEVER("RDRAND exiting is 0") },
 	[58] = { "INVPCID", NEVER("INVLPG exiting is 0") },

@@ -17,18 +17,18 @@ START, KERNEL, USER_SPACE, COMMAND, EXIT = b"BKUCX"
 # How far the way to the command's start is done, in percent of CPU time, and
 # what tells so: a letter or a console message, in the order they come.
 MILESTONES = (
-    (5, START, "loading the host kernel"),
-    (12, KERNEL, "starting the host kernel"),
-    (24, "Linux version", "starting the host kernel"),
-    (32, "smp: Brought up", "starting the host kernel's subsystems"),
-    (42, "ACPI: Interpreter enabled", "looking for devices"),
+    (4, START, "loading the host kernel"),
+    (8, KERNEL, "starting the host kernel"),
+    (21, "Linux version", "starting the host kernel"),
+    (33, "smp: Brought up", "starting the host kernel's subsystems"),
+    (50, "ACPI: Interpreter enabled", "looking for devices"),
     (52, "clocksource: Switched to", "starting the network and file systems"),
     (60, "Trying to unpack rootfs", "unpacking the files"),
-    (66, "Serial: 8250", "starting the drivers"),
-    (75, "NET: Registered PF_INET6", "starting the drivers"),
-    (80, "Write protecting the kernel", "the host kernel checks its memory map"),
+    (64, "Serial: 8250", "starting the drivers"),
+    (72, "NET: Registered PF_INET6", "starting the drivers"),
+    (77, "Write protecting the kernel", "the host kernel checks its memory map"),
     (95, "Run /init", "starting the first process"),
-    (97, USER_SPACE, "setting up the host"),
+    (96, USER_SPACE, "setting up the host"),
     (100, COMMAND, "running the command"),
 )
 
@@ -94,7 +94,7 @@ class Watch:
     def milestone(self, sign):
         for i in range(self.passed, len(MILESTONES)):
             percent, wanted, text = MILESTONES[i]
-            if wanted in sign if isinstance(sign, str) and isinstance(wanted, str) else wanted == sign:
+            if wanted == sign or isinstance(wanted, str) and isinstance(sign, str) and wanted in sign:
                 self.passed = i + 1
                 self.on_phase(percent, text)
                 return
@@ -148,7 +148,7 @@ class Watch:
         status, sentence, line, _time = splat
         text = re.sub(r"^\[ *[\d.]+\] *", "", self.lines[line])
         remedy = "see the trace" + ("; if it is expected, say --allow-warn" if status == WARNING else "")
-        # A cut-here line and its like belong to it.
+        # The lines just before ("cut here") belong to it.
         return Problem(f"{sentence} ({text.strip()})", remedy, status,
                        "\n".join(self.lines[max(line - 3, 0):line + TAIL]))
 

@@ -57,6 +57,7 @@ static __u8 guest[BUFFER_SIZE];		/* behind the buffer's pages, be they RAM or de
 static char events[4096];		/* what the device and the ports saw, if wanted */
 static int events_wanted;
 static unsigned int translations;
+static int rewriting;			/* code changes while its operands are looked up */
 static __u32 last_access;
 static __u32 port_value;
 
@@ -97,6 +98,8 @@ static int fake_translate(void *opaque, __u64 gla, __u32 access, __u64 *gpa, __u
 	if (!(access & THV_ACCESS_EXECUTE)) {
 		translations++;
 		last_access = access;
+		if (rewriting)
+			memset((void *)CODE, 0x90, PAGE);
 	}
 	if (!page || page->denied & access) {
 		*error_code = access & THV_ACCESS_WRITE ? 3 : 1;
@@ -109,12 +112,14 @@ static int fake_translate(void *opaque, __u64 gla, __u32 access, __u64 *gpa, __u
 static __u8 *behind(__u64 gpa, struct guest_page **page)
 {
 	unsigned int n;
+	__u8 *at;
 
 	for (n = 0; n < sizeof(pages) / sizeof(pages[0]); n++) {
 		if (gpa - gpa % PAGE != pages[n].gpa)
 			continue;
 		*page = &pages[n];
-		return (n < PAGES ? guest + n * PAGE : (__u8 *)CODE + (n - PAGES) * PAGE) + gpa % PAGE;
+		at = n < PAGES ? guest + n * PAGE : (__u8 *)CODE + (n - PAGES) * PAGE;
+		return at + gpa % PAGE;
 	}
 	return NULL;
 }
@@ -288,7 +293,8 @@ static void emit_far(unsigned int bits, const __u8 *bytes, unsigned int length, 
 static void run_natively(unsigned int bits, const __u8 *bytes, unsigned int length, __u8 *at)
 {
 	emitted = (__u8 *)CODE;
-	emit(10, 0x53, 0x55, 0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57); /* push rbx rbp r12-15 */
+	/* push rbx, rbp, r12, r13, r14, r15 */
+	emit(10, 0x53, 0x55, 0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57);
 	emit_move(64, 0x89, THV_RSP, AT(host_rsp));
 	emit(3, 0xff, 0x34, 0x25);			/* push flags */
 	emit32(AT(flags));
@@ -456,11 +462,13 @@ static void set_term(struct instruction *i, unsigned int gpr, __u64 value)
 static void put_address16(struct instruction *i, unsigned int reg)
 {
 	static const struct { __s8 base, index; } terms[8] = {
-		{ THV_RBX, THV_RSI }, { THV_RBX, THV_RDI }, { THV_RBP, THV_RSI }, { THV_RBP, THV_RDI },
+		{ THV_RBX, THV_RSI }, { THV_RBX, THV_RDI },
+		{ THV_RBP, THV_RSI }, { THV_RBP, THV_RDI },
 		{ THV_RSI, -1 }, { THV_RDI, -1 }, { THV_RBP, -1 }, { THV_RBX, -1 },
 	};
 	unsigned int rm = below(8), mod = below(3);
-	__u64 displacement = mod == 0 ? 0 : mod == 1 ? (__u64)(__s8)random64() : random64() & 0xffff;
+	__u64 displacement = mod == 0 ? 0 : mod == 1 ? (__u64)(__s8)random64() :
+						       random64() & 0xffff;
 
 	put(i, mod << 6 | (reg & 7) << 3 | rm, 1);
 	if (mod == 0 && rm == 6) {
@@ -549,7 +557,8 @@ static void choose_sizes(struct instruction *i, const struct form *form)
 
 	do {
 		i->size = sizes[below(i->bits == 64 ? 4 : 3)];
-	} while ((i->size == 1 && !(form->flags & BYTES)) || (i->size == 2 && form->flags & NOT_16));
+	} while ((i->size == 1 && !(form->flags & BYTES)) ||
+		 (i->size == 2 && form->flags & NOT_16));
 	i->address_bits = i->bits;
 	if (i->bits == 64 && chance(20))
 		i->address_bits = 32;
@@ -686,11 +695,13 @@ static void shuffle_pages(void)
 {
 	unsigned int n, first = below(PAGES);
 
-	for (n = 0; n < PAGES + CODE_SIZE / PAGE; n++)
+	for (n = 0; n < PAGES; n++)
 		pages[n] = (struct guest_page){
-			.gpa = n < PAGES ? 0xf0000000 + 2 * PAGE * ((first + 3 * n) % PAGES) : CODE + PAGE * (n - PAGES),
-			.device = n < PAGES && chance(60),
+			.gpa = 0xf0000000 + 2 * PAGE * ((first + 3 * n) % PAGES),
+			.device = chance(60),
 		};
+	for (; n < PAGES + CODE_SIZE / PAGE; n++)
+		pages[n] = (struct guest_page){ .gpa = CODE + PAGE * (n - PAGES) };
 }
 
 static void set_run(const struct instruction *i, __u64 flags)
@@ -733,7 +744,8 @@ static int emulate_to_end(void)
 		if (!tap_check(emulate() == EMULATE_DONE, "not done: %s", text))
 			return 0;
 		if (!run.dirty) {
-			tap_check(!memcmp(&before, &run.regs, sizeof(before)), "changed though left alone");
+			tap_check(!memcmp(&before, &run.regs, sizeof(before)),
+			       "changed though left alone");
 			for (n = 0; n < PAGES; n++)
 				pages[n].device = 1;
 		}
@@ -869,7 +881,9 @@ static void begin(const void *bytes, unsigned int length)
 static void begin_io(__u32 flags, unsigned int size)
 {
 	run.exit = THV_EXIT_IO;
-	run.io = (struct thv_exit_io){ .port = 0x1f0, .size = size, .flags = THV_IO_STRING | flags };
+	run.io = (struct thv_exit_io){
+		.port = 0x1f0, .size = size, .flags = THV_IO_STRING | flags,
+	};
 	run.regs.gpr[THV_RDX] = 0x1f0;
 	port_value = 0xa0;
 }
@@ -938,7 +952,8 @@ static void test_splits(void)
 	BEGIN(0x48, 0x89, 0x08);			/* mov [rax], rcx */
 	run.regs.gpr[THV_RAX] = DEVICE(2) - 3;
 	run.regs.gpr[THV_RCX] = 0x8877665544332211ULL;
-	tap_ok(done(COMPLETED, "w3@20001ffd w5@20002000 "), "a write over two devices' pages comes in two parts");
+	tap_ok(done(COMPLETED, "w3@20001ffd w5@20002000 "),
+	       "a write over two devices' pages comes in two parts");
 	tap_is(peek(2 * PAGE - 3, 8), 0x8877665544332211ULL, "... with the right bytes in each");
 
 	BEGIN(0x48, 0x03, 0x08);			/* add rcx, [rax] */
@@ -953,7 +968,8 @@ static void test_splits(void)
 	pages[2].device = 0;
 	run.regs.gpr[THV_RAX] = DEVICE(2) - 2;
 	poke(2 * PAGE - 2, 4, 0xffff);
-	tap_ok(done(COMPLETED, "r2@20001ffe w2@20001ffe "), "a change in place, half in RAM, reads and writes the device's half");
+	tap_ok(done(COMPLETED, "r2@20001ffe w2@20001ffe "),
+	       "a change in place, half in RAM, reads and writes the device's half");
 	tap_is(peek(2 * PAGE - 2, 4), 0x10000, "... and carries into the RAM");
 
 	BEGIN(0x83, 0x00, 0x01);
@@ -961,7 +977,8 @@ static void test_splits(void)
 	pages[1].readonly = 1;
 	run.regs.gpr[THV_RAX] = DEVICE(1);
 	poke(PAGE, 4, 7);
-	tap_ok(done(COMPLETED, "w4@20001000 "), "a change in place of read-only memory reads the memory, writes the device");
+	tap_ok(done(COMPLETED, "w4@20001000 "),
+	       "a change in place of read-only memory reads the memory, writes the device");
 	tap_is(peek(PAGE, 4), 8, "... the sum of what was there");
 }
 
@@ -971,14 +988,17 @@ static void test_faults(void)
 	pages[2].denied = THV_ACCESS_WRITE;
 	run.regs.gpr[THV_RAX] = DEVICE(2) - 3;
 	run.regs.gpr[THV_RCX] = 1;
-	tap_ok(faults(14, 3, DEVICE(2)), "a fault on an operand's second page comes before anything is read or written");
-	tap_is(last_access, THV_ACCESS_READ | THV_ACCESS_WRITE, "a change in place is asked for as read and write");
+	tap_ok(faults(14, 3, DEVICE(2)),
+	       "a fault on an operand's second page comes before anything is read or written");
+	tap_is(last_access, THV_ACCESS_READ | THV_ACCESS_WRITE,
+	       "a change in place is asked for as read and write");
 
 	BEGIN(0x48, 0xa5);				/* movsq */
 	pages[5].denied = THV_ACCESS_WRITE;
 	run.regs.gpr[THV_RSI] = DEVICE(1);
 	run.regs.gpr[THV_RDI] = DEVICE(5) + 8;
-	tap_ok(faults(14, 3, DEVICE(5) + 8), "MOVS whose destination faults has not read its source");
+	tap_ok(faults(14, 3, DEVICE(5) + 8),
+	       "MOVS whose destination faults has not read its source");
 
 	BEGIN(0x6d);					/* insd */
 	begin_io(THV_IO_IN, 4);
@@ -1030,21 +1050,24 @@ static void test_completion(void)
 	run.regs.rflags |= X86_EFLAGS_RF | X86_EFLAGS_IF;
 	tap_ok(done(COMPLETED, "w4@20001000 "), "a write is carried out");
 	tap_is(run.regs.rip, CODE + 2, "... RIP is past it");
-	tap_is(run.regs.rflags, 2 | X86_EFLAGS_IF, "... and RF, which holds for one instruction, is clear");
+	tap_is(run.regs.rflags, 2 | X86_EFLAGS_IF,
+	       "... and RF, which holds for one instruction, is clear");
 
 	BEGIN(0x89, 0x08);
 	run.context.code_bits = 32;
 	run.context.seg_base[THV_CS] = CODE + 1;
 	run.regs.rip = 0xffffffff;
 	run.regs.gpr[THV_RAX] = DEVICE(1);
-	tap_ok(done(COMPLETED, "w4@20001000 "), "32-bit code may lie across the end of the segment");
+	tap_ok(done(COMPLETED, "w4@20001000 "),
+	       "32-bit code may lie across the end of the segment");
 	tap_is(run.regs.rip, 1, "... and RIP wraps");
 
 	BEGIN(0x89, 0x08);
 	run.context.code_bits = 32;
 	run.context.seg_base[THV_DS] = DEVICE(1) - 0xffffff00ULL;
 	run.regs.gpr[THV_RAX] = 0xffffff00;
-	tap_ok(done(COMPLETED, "w4@20001000 "), "outside 64-bit mode a linear address wraps at 4 GiB");
+	tap_ok(done(COMPLETED, "w4@20001000 "),
+	       "outside 64-bit mode a linear address wraps at 4 GiB");
 
 	BEGIN(0x89, 0x08);
 	run.context.code_bits = 32;
@@ -1056,7 +1079,8 @@ static void test_locked(void)
 {
 	BEGIN(0xf0, 0x01, 0x08);			/* lock add [rax], ecx */
 	run.regs.gpr[THV_RAX] = DEVICE(1);
-	tap_ok(done(COMPLETED, "r4@20001000 w4@20001000 "), "a locked instruction on a device is carried out");
+	tap_ok(done(COMPLETED, "r4@20001000 w4@20001000 "),
+	       "a locked instruction on a device is carried out");
 
 	BEGIN(0xf0, 0x01, 0x08);
 	pages[1].device = 0;
@@ -1073,25 +1097,32 @@ static void test_locked(void)
 	BEGIN(0xf0, 0x01, 0x08);
 	pages[1].device = 0;
 	run.regs.gpr[THV_RAX] = DEVICE(2) - 2;
-	tap_ok(done(COMPLETED, "r2@20002000 w2@20002000 "), "... but not if half of it is a device");
+	tap_ok(done(COMPLETED, "r2@20002000 w2@20002000 "),
+	       "... but not if half of it is a device");
 }
 
 static void test_hint(void)
 {
 	BEGIN(0x89, 0x08);				/* mov [rax], ecx */
 	run.regs.gpr[THV_RAX] = DEVICE(1) + 0x10;
-	run.mmio = (struct thv_exit_mmio){ DEVICE(7) + 0x10, DEVICE(1) + 0x10, THV_ACCESS_WRITE, THV_MMIO_GLA };
-	tap_ok(done(COMPLETED, "w4@20007010 ") && !translations, "the exit's address saves a translation");
+	run.mmio = (struct thv_exit_mmio){ DEVICE(7) + 0x10, DEVICE(1) + 0x10,
+					   THV_ACCESS_WRITE, THV_MMIO_GLA };
+	tap_ok(done(COMPLETED, "w4@20007010 ") && !translations,
+	       "the exit's address saves a translation");
 
 	BEGIN(0x89, 0x08);
 	run.regs.gpr[THV_RAX] = DEVICE(2) + 0x10;
-	run.mmio = (struct thv_exit_mmio){ DEVICE(7) + 0x10, DEVICE(1) + 0x10, THV_ACCESS_WRITE, THV_MMIO_GLA };
-	tap_ok(done(COMPLETED, "w4@20002010 ") && translations, "... unless it is about another page");
+	run.mmio = (struct thv_exit_mmio){ DEVICE(7) + 0x10, DEVICE(1) + 0x10,
+					   THV_ACCESS_WRITE, THV_MMIO_GLA };
+	tap_ok(done(COMPLETED, "w4@20002010 ") && translations,
+	       "... unless it is about another page");
 
 	BEGIN(0x01, 0x08);				/* add [rax], ecx */
 	run.regs.gpr[THV_RAX] = DEVICE(1) + 0x10;
-	run.mmio = (struct thv_exit_mmio){ DEVICE(1) + 0x10, DEVICE(1) + 0x10, THV_ACCESS_READ, THV_MMIO_GLA };
-	tap_ok(done(COMPLETED, "r4@20001010 w4@20001010 ") && translations, "... or about a read, where we shall write");
+	run.mmio = (struct thv_exit_mmio){ DEVICE(1) + 0x10, DEVICE(1) + 0x10,
+					   THV_ACCESS_READ, THV_MMIO_GLA };
+	tap_ok(done(COMPLETED, "r4@20001010 w4@20001010 ") && translations,
+	       "... or about a read, where we shall write");
 
 	BEGIN(0x89, 0x08);
 	run.regs.gpr[THV_RAX] = DEVICE(1) + 0x10;
@@ -1102,7 +1133,8 @@ static void test_hint(void)
 	BEGIN(0x89, 0x08);
 	run.regs.gpr[THV_RAX] = DEVICE(1) + 0x10;
 	run.mmio = (struct thv_exit_mmio){ DEVICE(7) + 0x10, 0, THV_ACCESS_WRITE, 0 };
-	tap_ok(done(COMPLETED, "w4@20007010 ") && !translations, "without a linear address the same offset will do");
+	tap_ok(done(COMPLETED, "w4@20007010 ") && !translations,
+	       "without a linear address the same offset will do");
 
 	BEGIN(0x89, 0x08);
 	run.regs.gpr[THV_RAX] = DEVICE(1) + 0x10;
@@ -1112,13 +1144,15 @@ static void test_hint(void)
 	BEGIN(0x89, 0x08);
 	run.regs.gpr[THV_RAX] = DEVICE(2) - 2;
 	run.mmio = (struct thv_exit_mmio){ DEVICE(8) - 2, 0, THV_ACCESS_WRITE, 0 };
-	tap_ok(done(COMPLETED, "w2@20001ffe w2@20002000 "), "... nor will it where the operand crosses a page");
+	tap_ok(done(COMPLETED, "w2@20001ffe w2@20002000 "),
+	       "... nor will it where the operand crosses a page");
 
 	BEGIN(0xa4);					/* movsb */
 	run.regs.gpr[THV_RSI] = DEVICE(1) + 0x10;
 	run.regs.gpr[THV_RDI] = DEVICE(2) + 0x10;
 	run.mmio = (struct thv_exit_mmio){ DEVICE(7) + 0x10, 0, THV_ACCESS_WRITE, 0 };
-	tap_ok(done(COMPLETED, "r1@20001010 w1@20002010 "), "... nor will it where there are two operands");
+	tap_ok(done(COMPLETED, "r1@20001010 w1@20002010 "),
+	       "... nor will it where there are two operands");
 }
 
 static void test_batches(void)
@@ -1130,7 +1164,8 @@ static void test_batches(void)
 	run.regs.gpr[THV_RAX] = 0x11223344;
 	run.regs.gpr[THV_RDI] = BUFFER;
 	run.regs.gpr[THV_RCX] = last;
-	tap_ok(emulate() == EMULATE_DONE && run.dirty == PARTLY, "a long REP is not done in one go");
+	tap_ok(emulate() == EMULATE_DONE && run.dirty == PARTLY,
+	       "a long REP is not done in one go");
 	tap_is(run.regs.rip, CODE, "... RIP stays");
 	n = last - run.regs.gpr[THV_RCX];
 	tap_ok(n && n <= 4096 && run.regs.gpr[THV_RDI] == BUFFER + 4 * n &&
@@ -1151,7 +1186,8 @@ static void test_repeats(void)
 	run.regs.gpr[THV_RSI] = DEVICE(2) - 2;
 	run.regs.gpr[THV_RDI] = DEVICE(5);
 	run.regs.gpr[THV_RCX] = 10;
-	tap_ok(done(PARTLY, "r1@20001ffe w1@20005000 r1@20001fff w1@20005001 "), "elements before a fault are done");
+	tap_ok(done(PARTLY, "r1@20001ffe w1@20005000 r1@20001fff w1@20005001 "),
+	       "elements before a fault are done");
 	tap_ok(run.regs.rip == CODE && run.regs.gpr[THV_RCX] == 8, "... and counted");
 	events[0] = run.dirty = 0;
 	tap_ok(faults(14, 1, DEVICE(2)), "... the fault is the next call's");
@@ -1164,15 +1200,18 @@ static void test_repeats(void)
 	run.regs.gpr[THV_RSI] = DEVICE(2);
 	run.regs.gpr[THV_RDI] = DEVICE(5) - 2;
 	run.regs.gpr[THV_RCX] = 2;
-	tap_ok(done(COMPLETED, "r4@20002000 w2@20004ffe w2@20005000 r4@20001ffc w4@20004ffa "), "with DF it goes down");
+	tap_ok(done(COMPLETED, "r4@20002000 w2@20004ffe w2@20005000 r4@20001ffc w4@20004ffa "),
+	       "with DF it goes down");
 
 	BEGIN(0xf3, 0xab);				/* rep stosd */
 	run.regs.rflags |= X86_EFLAGS_TF;
 	run.regs.gpr[THV_RDI] = DEVICE(2);
 	run.regs.gpr[THV_RCX] = 2;
-	tap_ok(done(COMPLETED, "w4@20002000 ") && run.regs.rip == CODE, "single-stepping traps after each element");
+	tap_ok(done(COMPLETED, "w4@20002000 ") && run.regs.rip == CODE,
+	       "single-stepping traps after each element");
 	run.dirty = 0;
-	tap_ok(done(COMPLETED, "w4@20002000 w4@20002004 ") && run.regs.rip == CODE + 2, "... the last one too");
+	tap_ok(done(COMPLETED, "w4@20002000 w4@20002004 ") && run.regs.rip == CODE + 2,
+	       "... the last one too");
 
 	BEGIN(0x67, 0xf3, 0xab);			/* rep stosd es:[edi] */
 	run.regs.gpr[THV_RDI] = ~0ULL << 32 | DEVICE(2);
@@ -1188,7 +1227,8 @@ static void test_port_strings(void)
 	pages[3].device = 0;
 	run.regs.gpr[THV_RDI] = DEVICE(3);
 	run.regs.gpr[THV_RCX] = 3;
-	tap_ok(done(COMPLETED, "in4@1f0 in4@1f0 in4@1f0 "), "REP INS reads the port for each element");
+	tap_ok(done(COMPLETED, "in4@1f0 in4@1f0 in4@1f0 "),
+	       "REP INS reads the port for each element");
 	tap_ok(peek(3 * PAGE + 8, 4) == 0xa2 && !run.regs.gpr[THV_RCX] &&
 	       run.regs.gpr[THV_RDI] == DEVICE(3) + 12, "... into consecutive RAM");
 
@@ -1217,7 +1257,8 @@ static void test_rewritten(void)
 	BEGIN(0x89, 0x08);				/* mov [rax], ecx */
 	begin_io(0, 1);
 	run.regs.gpr[THV_RAX] = DEVICE(1);
-	tap_ok(done(0, "") && run.regs.rip == CODE, "a MOV in place of the OUTS that exited is the processor's again");
+	tap_ok(done(0, "") && run.regs.rip == CODE,
+	       "a MOV in place of the OUTS that exited is the processor's again");
 
 	BEGIN(0x6e);					/* outsb */
 	run.regs.gpr[THV_RSI] = DEVICE(1);
@@ -1237,7 +1278,15 @@ static void test_rewritten(void)
 	begin_io(0, 1);
 	run.regs.gpr[THV_RSI] = DEVICE(1);
 	run.regs.gpr[THV_RDX] = 0x64;
-	tap_ok(done(COMPLETED, "r1@20001000 out1@1f0=0 "), "the port is the one the processor checked");
+	tap_ok(done(COMPLETED, "r1@20001000 out1@1f0=0 "),
+	       "the port is the one the processor checked");
+
+	BEGIN(0x66, 0x89, 0x48, 0x10);			/* mov [rax + 0x10], cx */
+	run.regs.gpr[THV_RAX] = DEVICE(1);
+	rewriting = 1;
+	tap_ok(done(COMPLETED, "w2@20001010 ") && run.regs.rip == CODE + 4,
+	       "bytes rewritten after they were captured do not count");
+	rewriting = 0;
 }
 
 static void test_cache(void)
@@ -1249,7 +1298,7 @@ static void test_cache(void)
 	run.regs.gpr[THV_RAX] = DEVICE(1);
 	tap_ok(done(COMPLETED, "w1@20001000 "), "code that changed is decoded anew");
 
-	BEGIN(0x48, 0x89, 0x08);			/* mov [rax], rcx, or dec eax; mov [eax], ecx */
+	BEGIN(0x48, 0x89, 0x08);			/* mov [rax], rcx; 32-bit: dec eax */
 	run.regs.gpr[THV_RAX] = DEVICE(1);
 	emulate();
 	run.context.code_bits = 32;
@@ -1266,7 +1315,8 @@ static void test_cache(void)
 	run.regs.rip = CODE + PAGE - 3;
 	run.dirty = events[0] = 0;
 	pages[PAGES + 1].denied = THV_ACCESS_EXECUTE;
-	tap_ok(faults(14, 1, CODE + PAGE), "... which may be gone the next time: bytes not captured do not count");
+	tap_ok(faults(14, 1, CODE + PAGE),
+	       "... which may be gone the next time: bytes not captured do not count");
 }
 
 static void test_fetch(void)
@@ -1296,7 +1346,8 @@ static void test_fetch(void)
 	memcpy((void *)(CODE + PAGE - 13), (const void *)CODE, 14);
 	run.regs.rip = CODE + PAGE - 13;
 	run.regs.gpr[THV_RAX] = DEVICE(1);
-	tap_ok(done(COMPLETED, "w4@20001000 "), "one byte of a long instruction may be in the next page");
+	tap_ok(done(COMPLETED, "w4@20001000 "),
+	       "one byte of a long instruction may be in the next page");
 
 	BEGIN(0x89, 0x08);
 	pages[PAGES].device = 1;
@@ -1314,27 +1365,35 @@ static void test_fetch(void)
 static void test_unknown(void)
 {
 	BEGIN(0x0f, 0x10, 0x00);
-	tap_ok(unknown("cannot emulate at 0x10002000: movups xmm0, [rax]  (0f 10 00)"), "movups is not known");
+	tap_ok(unknown("cannot emulate at 0x10002000: movups xmm0, [rax]  (0f 10 00)"),
+	       "movups is not known");
 	BEGIN(0xf2, 0x0f, 0x11, 0x00);
 	tap_ok(unknown("cannot emulate at 0x10002000: movsd [rax], xmm0  (f2 0f 11 00)"),
 	       "SSE's MOVSD is not the string instruction");
 	BEGIN(0xf2, 0x0f, 0xc2, 0x00, 0x01);
-	tap_ok(unknown("cannot emulate at 0x10002000: cmpsd xmm0, [rax], 0x01  (f2 0f c2 00 01)"), "nor is its CMPSD");
+	tap_ok(unknown("cannot emulate at 0x10002000: cmpsd xmm0, [rax], 0x01  (f2 0f c2 00 01)"),
+	       "nor is its CMPSD");
 	BEGIN(0x8e, 0x18);
-	tap_ok(unknown("cannot emulate at 0x10002000: mov ds, [rax]  (8e 18)"), "MOV to a segment register is not known");
+	tap_ok(unknown("cannot emulate at 0x10002000: mov ds, [rax]  (8e 18)"),
+	       "MOV to a segment register is not known");
 	BEGIN(0x8c, 0x18);
 	tap_ok(unknown("cannot emulate at 0x10002000: mov [rax], ds  (8c 18)"), "nor MOV from one");
 	BEGIN(0xff, 0x30);
 	tap_ok(unknown("cannot emulate at 0x10002000: push [rax]  (ff 30)"), "push is not known");
 	BEGIN(0x48, 0x0f, 0xc7, 0x08);
-	tap_ok(unknown("cannot emulate at 0x10002000: cmpxchg16b [rax]  (48 0f c7 08)"), "cmpxchg16b is not known");
+	tap_ok(unknown("cannot emulate at 0x10002000: cmpxchg16b [rax]  (48 0f c7 08)"),
+	       "cmpxchg16b is not known");
 	BEGIN(0x89, 0xc8);
-	tap_ok(unknown("cannot emulate at 0x10002000: mov eax, ecx  (89 c8)"), "a MOV without memory cannot have exited");
-	BEGIN(0xf0, 0x89, 0x08, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90);
+	tap_ok(unknown("cannot emulate at 0x10002000: mov eax, ecx  (89 c8)"),
+	       "a MOV without memory cannot have exited");
+	BEGIN(0xf0, 0x89, 0x08,				/* lock mov [rax], ecx */
+	      0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90);
 	tap_ok(unknown("cannot emulate at 0x10002000: not an instruction  "
-		       "(f0 89 08 90 90 90 90 90 90 90 90 90 90 90 90)"), "LOCK where it may not be is no instruction");
+		       "(f0 89 08 90 90 90 90 90 90 90 90 90 90 90 90)"),
+	       "LOCK where it may not be is no instruction");
 	BEGIN(0x0f, 0x10, 0x00);
-	tap_is(emulate_exit(&run, &ops, NULL, &fault, text, 8), EMULATE_UNKNOWN, "a short buffer is enough");
+	tap_is(emulate_exit(&run, &ops, NULL, &fault, text, 8), EMULATE_UNKNOWN,
+	       "a short buffer is enough");
 	tap_is(strlen(text), 7, "... and gets what fits");
 }
 

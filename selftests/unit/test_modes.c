@@ -99,8 +99,10 @@ static void test_cr4(void)
 	       "CR4: PCIDs may begin in long mode");
 	tap_is(thv_cr4_check(pcid, PAGED, 0, X86_CR4_PAE, 0x1000), -EINVAL,
 	       "CR4: ... not elsewhere");
-	tap_is(thv_cr4_check(pcid, PAGED, LONG, X86_CR4_PAE, 0x1001), -EINVAL,
-	       "CR4: ... and with PCID 0");
+	for (bit = 0; bit < 12; bit++)
+		tap_check(thv_cr4_check(pcid, PAGED, LONG, X86_CR4_PAE, 0x1000 | BIT(bit)),
+			  "CR3 bit %u", bit);
+	tap_ok(tap_held(), "CR4: ... and with PCID 0");
 	tap_is(thv_cr4_check(pcid, PAGED, LONG, pcid, 0x1001), 0,
 	       "CR4: a set PCIDE may be written again under any PCID");
 }
@@ -247,6 +249,8 @@ CORRUPTION(widest_cr3, s->cr3 = BIT_ULL(38))
 CORRUPTION(cr8_16, s->cr8 = 16)
 CORRUPTION(cr8_15, s->cr8 = 15)
 CORRUPTION(fs_canonical, s->seg[THV_FS].base = 0xffff800000000000)
+CORRUPTION(gs_canonical, s->seg[THV_GS].base = 0xffff800000000000)
+CORRUPTION(tr_canonical, s->seg[THV_TR].base = 0xfffffe0000003000)
 CORRUPTION(fs_not_canonical, s->seg[THV_FS].base = 0x800000000000)
 CORRUPTION(gs_not_canonical, s->seg[THV_GS].base = 0x7fff800000000000)
 CORRUPTION(tr_not_canonical, s->seg[THV_TR].base = 1ULL << 63)
@@ -255,27 +259,32 @@ CORRUPTION(ldtr_unusable, s->seg[THV_LDTR].base = 1ULL << 63;
 	   s->seg[THV_LDTR].attributes = THV_SEG_UNUSABLE)
 CORRUPTION(gdt_not_canonical, s->gdt.base = 0x800000000000)
 CORRUPTION(gdt_limit, s->gdt.limit = 0x10000)
+CORRUPTION(gdt_full, s->gdt.limit = 0xffff)
 CORRUPTION(cs_base, s->seg[THV_CS].base = 1ULL << 32)
 CORRUPTION(ss_base, s->seg[THV_SS].base = 1ULL << 32)
 CORRUPTION(ss_unusable, s->seg[THV_SS].base = 1ULL << 32;
 	   s->seg[THV_SS].attributes |= THV_SEG_UNUSABLE)
 CORRUPTION(cs_unusable, s->seg[THV_CS].attributes |= THV_SEG_UNUSABLE)
 CORRUPTION(cs_absent, s->seg[THV_CS].attributes &= ~THV_SEG_P)
+CORRUPTION(cs_system, s->seg[THV_CS].attributes &= ~THV_SEG_S)
 CORRUPTION(tr_unusable, s->seg[THV_TR].attributes |= THV_SEG_UNUSABLE)
+CORRUPTION(tr_absent, s->seg[THV_TR].attributes &= ~THV_SEG_P)
+CORRUPTION(tr_code, s->seg[THV_TR].attributes |= THV_SEG_S)
 CORRUPTION(tr_idle, s->seg[THV_TR].attributes = 0x89)
 CORRUPTION(tr_16, s->seg[THV_TR].attributes = 0x83)
 CORRUPTION(ldtr_type, s->seg[THV_LDTR].attributes = 0x83)
 CORRUPTION(limit_pages, s->seg[THV_DS].limit = 0xffffffff; s->seg[THV_DS].attributes |= THV_SEG_G)
 CORRUPTION(limit_no_pages, s->seg[THV_DS].limit = 0xffff0;
 	   s->seg[THV_DS].attributes |= THV_SEG_G)
-CORRUPTION(limit_bytes, s->seg[THV_DS].limit = 0x100000)
+CORRUPTION(limit_bytes, s->seg[THV_DS].limit = 0x12345)
+CORRUPTION(limit_too_many_bytes, s->seg[THV_DS].limit = 0x100000)
 CORRUPTION(long_mode, s->cr0 = PAGED; s->cr4 = X86_CR4_PAE; s->efer = LONG;
 	   s->seg[THV_CS].attributes |= THV_SEG_L)
 CORRUPTION(long_and_default, long_mode(s); s->seg[THV_CS].attributes |= THV_SEG_DB)
 CORRUPTION(long_tr_16, long_mode(s); s->seg[THV_TR].attributes = 0x83)
 CORRUPTION(pdptr, s->flags = THV_SREGS_PDPTR; s->pdptr[2] = 0x1001)
-CORRUPTION(pdptr_reserved, s->flags = THV_SREGS_PDPTR; s->pdptr[2] = 0x1003)
 CORRUPTION(pdptr_wide, s->flags = THV_SREGS_PDPTR; s->pdptr[3] = BIT_ULL(39) | 1)
+CORRUPTION(pdptr_not_meant, s->pdptr[3] = ~0ULL)
 CORRUPTION(pdptr_absent, s->flags = THV_SREGS_PDPTR; s->pdptr[3] = ~1ULL)
 
 static const struct corruption corruptions[] = {
@@ -291,6 +300,8 @@ static const struct corruption corruptions[] = {
 	{ "CR8 of 16", cr8_16, IMPOSSIBLE },
 	{ "CR8 of 15", cr8_15, POSSIBLE },
 	{ "FS base in the upper half", fs_canonical, POSSIBLE },
+	{ "GS base in the upper half", gs_canonical, POSSIBLE },
+	{ "TR base in the upper half", tr_canonical, POSSIBLE },
 	{ "FS base in the hole", fs_not_canonical, IMPOSSIBLE },
 	{ "GS base in the hole", gs_not_canonical, IMPOSSIBLE },
 	{ "TR base in the hole", tr_not_canonical, IMPOSSIBLE },
@@ -298,24 +309,29 @@ static const struct corruption corruptions[] = {
 	{ "... of an unusable LDTR", ldtr_unusable, POSSIBLE },
 	{ "GDT in the hole", gdt_not_canonical, IMPOSSIBLE },
 	{ "GDT of more than 64 KiB", gdt_limit, IMPOSSIBLE },
+	{ "GDT of 64 KiB", gdt_full, POSSIBLE },
 	{ "CS base above 4 GiB", cs_base, IMPOSSIBLE },
 	{ "SS base above 4 GiB", ss_base, IMPOSSIBLE },
 	{ "... of an unusable SS", ss_unusable, POSSIBLE },
 	{ "CS unusable", cs_unusable, IMPOSSIBLE },
 	{ "CS not present", cs_absent, IMPOSSIBLE },
+	{ "CS that is no code or data", cs_system, IMPOSSIBLE },
+	{ "TR not present", tr_absent, IMPOSSIBLE },
+	{ "TR that is code or data", tr_code, IMPOSSIBLE },
 	{ "TR unusable", tr_unusable, IMPOSSIBLE },
 	{ "TR not busy", tr_idle, IMPOSSIBLE },
 	{ "TR of a 16-bit TSS", tr_16, POSSIBLE },
 	{ "LDTR that is no LDT", ldtr_type, IMPOSSIBLE },
 	{ "a limit in pages", limit_pages, POSSIBLE },
 	{ "... that ends within a page", limit_no_pages, IMPOSSIBLE },
-	{ "a limit of 1 MiB in bytes", limit_bytes, IMPOSSIBLE },
+	{ "a limit in bytes", limit_bytes, POSSIBLE },
+	{ "... beyond 1 MiB", limit_too_many_bytes, IMPOSSIBLE },
 	{ "64-bit code", long_mode, POSSIBLE },
 	{ "CS both 64-bit and 32-bit", long_and_default, IMPOSSIBLE },
 	{ "TR of a 16-bit TSS in long mode", long_tr_16, IMPOSSIBLE },
 	{ "a PDPTE", pdptr, POSSIBLE },
-	{ "... with a reserved bit", pdptr_reserved, IMPOSSIBLE },
 	{ "... beyond the physical width", pdptr_wide, IMPOSSIBLE },
+	{ "... that is not meant (no THV_SREGS_PDPTR)", pdptr_not_meant, POSSIBLE },
 	{ "... not present, so that nothing else counts", pdptr_absent, POSSIBLE },
 };
 
@@ -331,6 +347,22 @@ static void test_segments(void)
 		       "%s: %spossible", corruptions[i].what,
 		       corruptions[i].verdict == POSSIBLE ? "" : "im");
 	}
+}
+
+static void test_pdptrs(void)
+{
+	unsigned int i, bit;
+
+	for (i = 0; i < 4; i++)
+		for (bit = 0; bit < 64; bit++) {
+			struct thv_sregs sregs = sregs_of(X86_CR0_ET, 0, 0);
+			bool reserved = bit == 1 || bit == 2 || (bit >= 5 && bit <= 8) || bit >= 39;
+
+			sregs.flags = THV_SREGS_PDPTR;
+			sregs.pdptr[i] = 1 | BIT_ULL(bit);
+			tap_check(!thv_sregs_check(&sregs) == !reserved, "PDPTE %u bit %u", i, bit);
+		}
+	tap_ok(tap_held(), "PDPTEs: each bit of each (SDM table 4-8)");
 }
 
 static void test_canonical(void)
@@ -352,6 +384,7 @@ int main(void)
 	test_combinations();
 	test_xcr0();
 	test_segments();
+	test_pdptrs();
 	test_canonical();
 	return tap_done();
 }

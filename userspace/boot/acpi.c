@@ -47,7 +47,7 @@ struct acpi_rsdp {
 	u8 reserved[3];
 } __attribute__((packed));
 
-struct acpi_fadt {			/* 5.2.9, with what a hardware-reduced machine leaves zero */
+struct acpi_fadt {			/* 5.2.9; hardware-reduced: much stays zero */
 	struct acpi_header header;
 	u32 firmware_control;
 	u32 dsdt;

@@ -124,7 +124,7 @@ struct page {
 	char *to;
 };
 
-/* An operand in memory: @first bytes from @offset of one page, the rest from the next one's start */
+/* An operand in memory: @first bytes from @offset of a page, the rest from the next one's start */
 struct span {
 	struct page page[2];
 	__u32 offset, size, first, access;
@@ -176,17 +176,21 @@ static void compute_##name(struct values *v)					\
 {										\
 	__u16 ah_al;								\
 										\
-	switch (v->size) {							\
-	case 1: NATIVE(mnemonic, "b", bytes); break;				\
-	case 2: NATIVE(mnemonic, "w", words); break;				\
-	case 4: NATIVE(mnemonic, "l", longs); break;				\
-	default: NATIVE(mnemonic, "q", quads); break;				\
-	}									\
+	if (v->size == 1)							\
+		NATIVE(mnemonic, "b", bytes);					\
+	else if (v->size == 2)							\
+		NATIVE(mnemonic, "w", words);					\
+	else if (v->size == 4)							\
+		NATIVE(mnemonic, "l", longs);					\
+	else									\
+		NATIVE(mnemonic, "q", quads);					\
 	v->flags = merge_flags(v->flags, ah_al);				\
 }
 
-#define BINARY(name) COMPUTE(name, #name, "%b[b], %b[a]", "%w[b], %w[a]", "%k[b], %k[a]", "%q[b], %q[a]")
-#define UNARY(name)  COMPUTE(name, #name, "%b[a]", "%w[a]", "%k[a]", "%q[a]")
+#define BINARY(name) \
+	COMPUTE(name, #name, "%b[b], %b[a]", "%w[b], %w[a]", "%k[b], %k[a]", "%q[b], %q[a]")
+#define UNARY(name) \
+	COMPUTE(name, #name, "%b[a]", "%w[a]", "%k[a]", "%q[a]")
 
 BINARY(add)
 BINARY(adc)
@@ -430,6 +434,15 @@ static enum emulate_result translate(struct emulation *e, __u64 gla, __u32 acces
 	return raise_fault(e, PAGE_FAULT, error_code, gla);
 }
 
+static enum emulate_result locate(struct emulation *e, const struct span *span, __u64 gla,
+				  __u64 *gpa)
+{
+	if (!exit_tells(e, span, gla))
+		return translate(e, gla, span->access, gpa);
+	*gpa = e->run->mmio.gpa;
+	return EMULATE_DONE;
+}
+
 /* A page opened before for the same span, as strings do, is still good: time stands still here */
 static enum emulate_result page_open(struct emulation *e, struct page *page,
 				     const struct span *span, unsigned int segment, __u64 gla)
@@ -441,16 +454,16 @@ static enum emulate_result page_open(struct emulation *e, struct page *page,
 		return EMULATE_DONE;
 	if (!is_canonical(&e->run->context, gla))
 		return raise_fault(e, segment == THV_SS ? STACK_FAULT : GENERAL_PROTECTION, 0, 0);
-	if (exit_tells(e, span, gla))
-		gpa = e->run->mmio.gpa;
-	else if ((result = translate(e, gla, span->access, &gpa)))
+	result = locate(e, span, gla, &gpa);
+	if (result)
 		return result;
 	page->known = 1;
 	page->gla = gla - PAGE_OFFSET(gla);
 	page->gpa = gpa - PAGE_OFFSET(gpa);
-	page->from = page->to = NULL;
+	page->to = NULL;
 	if (span->access & THV_ACCESS_WRITE)
-		page->from = page->to = e->ops->memory(e->opaque, page->gpa, PAGE_BYTES, 1);
+		page->to = e->ops->memory(e->opaque, page->gpa, PAGE_BYTES, 1);
+	page->from = page->to;
 	if (span->access & THV_ACCESS_READ && !page->from)
 		page->from = e->ops->memory(e->opaque, page->gpa, PAGE_BYTES, 0);
 	return EMULATE_DONE;
@@ -490,7 +503,8 @@ static enum emulate_result span_open(struct emulation *e, struct span *span,
 
 static void span_init(struct span *span, unsigned int size, __u32 access)
 {
-	span->page[0].known = span->page[1].known = 0;
+	span->page[0].known = 0;
+	span->page[1].known = 0;
 	span->size = size;
 	span->access = access;
 }
@@ -500,13 +514,16 @@ static void span_init(struct span *span, unsigned int size, __u32 access)
 /* By single moves, because other vCPUs look on and expect an aligned value to change at once */
 static void copy(void *to, const void *from, __u32 size)
 {
-	switch (size) {
-	case 1: memcpy(to, from, 1); break;
-	case 2: memcpy(to, from, 2); break;
-	case 4: memcpy(to, from, 4); break;
-	case 8: memcpy(to, from, 8); break;
-	default: memcpy(to, from, size); break;
-	}
+	if (size == 1)
+		memcpy(to, from, 1);
+	else if (size == 2)
+		memcpy(to, from, 2);
+	else if (size == 4)
+		memcpy(to, from, 4);
+	else if (size == 8)
+		memcpy(to, from, 8);
+	else
+		memcpy(to, from, size);
 }
 
 static void page_read(struct emulation *e, const struct page *page, __u32 offset,
@@ -1000,7 +1017,8 @@ static __thread struct instruction cache[1 << CACHE_BITS];
 
 static enum emulate_result decode(struct emulation *e)
 {
-	__u64 hash = e->run->regs.rip * 0x9e3779b97f4a7c15ULL;	/* 2^64 / golden ratio: spreads well */
+	/* 2^64 over the golden ratio: the top bits spread well */
+	__u64 hash = e->run->regs.rip * 0x9e3779b97f4a7c15ULL;
 	struct instruction *cached = &cache[hash >> (64 - CACHE_BITS)];
 
 	e->instruction = cached;
@@ -1041,7 +1059,8 @@ static void describe(const struct emulation *e, char *text, size_t text_size)
 		length = name_instruction(e, name, sizeof(name));
 	for (n = 0; n < length; n++)
 		sprintf(bytes + 3 * n, "%02x%s", e->key.byte[n], n + 1 < length ? " " : "");
-	snprintf(text, text_size, "cannot emulate at 0x%llx: %s  (%s)", e->run->regs.rip, name, bytes);
+	snprintf(text, text_size, "cannot emulate at 0x%llx: %s  (%s)",
+		 e->run->regs.rip, name, bytes);
 }
 
 static enum emulate_result emulate(struct emulation *e)

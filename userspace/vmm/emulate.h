@@ -47,7 +47,7 @@ struct emulate_fault {
 enum emulate_result {
 	EMULATE_DONE,		/* run the guest on */
 	EMULATE_FAULT,		/* inject *fault; registers, memory and devices are untouched */
-	EMULATE_UNKNOWN,	/* not an instruction we know: text says which; nothing is changed */
+	EMULATE_UNKNOWN,	/* not one we know: text says which; nothing is changed */
 };
 
 /**

@@ -20,8 +20,10 @@
 #define min3(a, b, c)		({ __auto_type __m3_c = (c); min(min(a, b), __m3_c); })
 #define max3(a, b, c)		({ __auto_type __m3_c = (c); max(max(a, b), __m3_c); })
 #define clamp(v, low, high)	({ __auto_type __c_h = (high); min(max(v, low), __c_h); })
-#define clamp_t(type, v, low, high) ({ type __ct_h = (high); min_t(type, max_t(type, v, low), __ct_h); })
+#define clamp_t(type, v, low, high) \
+	({ type __ct_h = (high); min_t(type, max_t(type, v, low), __ct_h); })
 #define clamp_val(v, low, high)	clamp_t(__typeof__(v), v, low, high)
-#define swap(a, b)		do { __auto_type __swap_a = (a); (a) = (b); (b) = __swap_a; } while (0)
+#define swap(a, b) \
+	do { __auto_type __swap_a = (a); (a) = (b); (b) = __swap_a; } while (0)
 
 #endif
