@@ -482,9 +482,6 @@ static void xsave_now(const struct thv_vcpu *vcpu, u32 subleaf, struct cpuid_reg
 
 /* ---- the table of leaves, and the way to a leaf ---- */
 
-#define ONE		1, false
-#define BY_ECX(count)	count, true
-
 /*
  * A leaf without a row is zeros. @values: what stays, asked once for each subleaf; feature words
  * are added. @now: what follows the vCPU's state, at each CPUID; called for every
@@ -492,30 +489,29 @@ static void xsave_now(const struct thv_vcpu *vcpu, u32 subleaf, struct cpuid_reg
  */
 static const struct leaf {
 	u32 number;
-	u32 subleaves;
-	bool indexed;		/* ECX chooses one; else ECX is ignored, and there is one */
+	u32 subleaves;		/* ECX below this; 0: the leaf ignores ECX */
 	struct cpuid_regs (*values)(u32 leaf, u32 subleaf);
 	void (*now)(const struct thv_vcpu *vcpu, u32 subleaf, struct cpuid_regs *regs);
 } leaves[] = {
-	{ 0x0, ONE, vendor },
-	{ 0x1, ONE, signature, signature_now },
-	{ 0x2, ONE, descriptors },
-	{ 0x4, BY_ECX(5), cache },
-	{ 0x6, ONE, features_only },
-	{ 0x7, BY_ECX(3), subleaves },
-	{ 0xb, BY_ECX(2), topology, topology_now },
-	{ XSAVE_LEAF, BY_ECX(MAX_SUBLEAVES), xsave, xsave_now },
-	{ 0x15, ONE, tsc_ratio },
-	{ 0x16, ONE, frequency },
-	{ HIGHEST_BASIC, BY_ECX(2), topology, topology_now },
-	{ EXTENDED, ONE, highest_extended },
-	{ EXTENDED + 1, ONE, features_only },
-	{ EXTENDED + 2, ONE, host_cpuid },	/* the processor's name */
-	{ EXTENDED + 3, ONE, host_cpuid },
-	{ EXTENDED + 4, ONE, host_cpuid },
-	{ EXTENDED + 6, ONE, host_cpuid },	/* the second-level cache, once more */
-	{ EXTENDED + 7, ONE, invariant_tsc },
-	{ HIGHEST_EXTENDED, ONE, address_sizes },
+	{ 0x0, 0, vendor },
+	{ 0x1, 0, signature, signature_now },
+	{ 0x2, 0, descriptors },
+	{ 0x4, 5, cache },
+	{ 0x6, 0, features_only },
+	{ 0x7, 3, subleaves },
+	{ 0xb, 2, topology, topology_now },
+	{ XSAVE_LEAF, MAX_SUBLEAVES, xsave, xsave_now },
+	{ 0x15, 0, tsc_ratio },
+	{ 0x16, 0, frequency },
+	{ HIGHEST_BASIC, 2, topology, topology_now },
+	{ EXTENDED, 0, highest_extended },
+	{ EXTENDED + 1, 0, features_only },
+	{ EXTENDED + 2, 0, host_cpuid },	/* the processor's name */
+	{ EXTENDED + 3, 0, host_cpuid },
+	{ EXTENDED + 4, 0, host_cpuid },
+	{ EXTENDED + 6, 0, host_cpuid },	/* the second-level cache, once more */
+	{ EXTENDED + 7, 0, invariant_tsc },
+	{ HIGHEST_EXTENDED, 0, address_sizes },
 };
 
 static struct cpuid_regs values[ARRAY_SIZE(leaves)][MAX_SUBLEAVES] __ro_after_init;
@@ -559,8 +555,8 @@ void thv_cpuid(struct thv_vcpu *vcpu, struct thv_cpuid *args)
 		return;
 	}
 	if (leaf) {
-		subleaf = leaf->indexed ? args->subleaf : 0;
-		if (subleaf < leaf->subleaves)
+		subleaf = leaf->subleaves ? args->subleaf : 0;
+		if (subleaf < max(leaf->subleaves, 1U))
 			regs = values[leaf - leaves][array_index_nospec(subleaf, MAX_SUBLEAVES)];
 		if (leaf->now)
 			leaf->now(vcpu, subleaf, &regs);
@@ -635,7 +631,7 @@ static void fill_leaves(void)
 
 	for (i = 0; i < ARRAY_SIZE(leaves); i++) {
 		*slot(leaves[i].number) = &leaves[i];
-		for (subleaf = 0; subleaf < leaves[i].subleaves; subleaf++)
+		for (subleaf = 0; subleaf < max(leaves[i].subleaves, 1U); subleaf++)
 			values[i][subleaf] = leaves[i].values(leaves[i].number, subleaf);
 	}
 	for (i = 0; i < ARRAY_SIZE(words); i++)

@@ -212,21 +212,32 @@ static int assign_irqfd(struct thv_vm *vm, const struct thv_irqfd *args, struct 
 	return err;
 }
 
-static int deassign_irqfd(struct thv_vm *vm, const struct thv_irqfd *args, struct file *file)
+/* Take it off the list: it is the caller's then. */
+static struct irqfd *unbind(struct thv_eventfds *eventfds, const struct eventfd_ctx *eventfd,
+			    const struct thv_msi *msi)
 {
-	struct thv_eventfds *eventfds = vm->eventfds;
-	struct eventfd_ctx *eventfd = eventfd_ctx_fileget(file);
 	struct irqfd *irqfd;
 
 	spin_lock_irq(&eventfds->irqfds_lock);
 	irqfd = find_irqfd(eventfds, eventfd);
-	if (irqfd && memcmp(&irqfd->msi, &args->msi, sizeof(args->msi)))
+	if (irqfd && memcmp(&irqfd->msi, msi, sizeof(*msi)))
 		irqfd = NULL;
 	if (irqfd) {
 		irqfd->live = false;
 		list_del(&irqfd->entry);
 	}
 	spin_unlock_irq(&eventfds->irqfds_lock);
+	return irqfd;
+}
+
+static int deassign_irqfd(struct thv_vm *vm, const struct thv_irqfd *args, struct file *file)
+{
+	struct eventfd_ctx *eventfd = eventfd_ctx_fileget(file);
+	struct irqfd *irqfd;
+
+	mutex_lock(&vm->lock);	/* not while bind() is halfway */
+	irqfd = unbind(vm->eventfds, eventfd, &args->msi);
+	mutex_unlock(&vm->lock);
 	eventfd_ctx_put(eventfd);
 	if (!irqfd)
 		return -ENOENT;

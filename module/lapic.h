@@ -308,7 +308,7 @@ u64 thv_lapic_cycles_to_ns(u64 cycles, u32 khz);
 /* An MSI as its device writes it (SDM 11.11). 0; -EINVAL: no MSI address, or a reserved mode. */
 int thv_lapic_decode_msi(const struct thv_msi *msi, struct thv_lapic_message *message);
 
-/* Is @message for this APIC? Not for shorthands. */
+/* Is @message for this APIC? Looks at the destination alone, not at shorthands and de-assertion. */
 bool thv_lapic_matches(const struct thv_lapic *lapic, const struct thv_lapic_message *message);
 
 /* Of two that match a lowest-priority message, does @a take it rather than @b (SDM 11.6.2.4)? */

@@ -35,7 +35,7 @@ static long get_info(void *unused, void *args)
 		.max_vcpus = THV_MAX_VCPUS,
 		.max_slots = THV_MAX_SLOTS,
 		.guest_phys_bits = thv_guest_phys_bits(),
-		.tsc_khz = tsc_khz,
+		.tsc_khz = thv_guest_tsc_khz(),
 	};
 	return 0;
 }

@@ -392,6 +392,8 @@ static int write_pv_clock(struct access *access)
 #define SOFT(field)		READ_SOFT(field), .write = write_soft
 #define BACKEND			.read = read_backend, .write = write_backend
 #define DIRECT			.direct_read = true, .direct_write = true
+/* Seldom written, and switched when a vCPU leaves its CPU: with an exit the value need not be read back then */
+#define DIRECT_READ		.direct_read = true
 #define ONLY(bits)		.reserved = ~(u64)(bits)
 
 /* In ascending order: thv_msr_init() refuses another. */
@@ -415,7 +417,7 @@ static const struct row rows[] = {
 	{ ONE(MSR_IA32_FLUSH_CMD), .write = write_command, ONLY(L1D_FLUSH),
 	  .feature = X86_FEATURE_FLUSH_L1D },
 	{ ONE(MSR_MISC_FEATURES_ENABLES), CONSTANT(0), .write = write_ignored, ONLY(0) },
-	{ ONE(MSR_IA32_SYSENTER_CS), BACKEND, DIRECT },
+	{ ONE(MSR_IA32_SYSENTER_CS), BACKEND, DIRECT, ONLY(U32_MAX) },
 	{ ONE(MSR_IA32_SYSENTER_ESP), BACKEND, DIRECT, .valid = thv_canonical },
 	{ ONE(MSR_IA32_SYSENTER_EIP), BACKEND, DIRECT, .valid = thv_canonical },
 	{ ONE(MSR_IA32_MCG_CAP), CONSTANT(0) },		/* no banks, nothing to report */
@@ -440,14 +442,14 @@ static const struct row rows[] = {
 	{ RANGE(MSR_KVM_WALL_CLOCK_NEW, 2), .read = read_pv_clock,
 	  .write = write_pv_clock },
 	{ ONE(MSR_EFER), .read = read_backend, .write = write_efer },
-	{ ONE(MSR_STAR), BACKEND, DIRECT },
-	{ ONE(MSR_LSTAR), BACKEND, DIRECT, .valid = thv_canonical },
-	{ ONE(MSR_CSTAR), BACKEND, DIRECT, .valid = thv_canonical },
-	{ ONE(MSR_SYSCALL_MASK), BACKEND, DIRECT, ONLY(U32_MAX) },
+	{ ONE(MSR_STAR), BACKEND, DIRECT_READ },
+	{ ONE(MSR_LSTAR), BACKEND, DIRECT_READ, .valid = thv_canonical },
+	{ ONE(MSR_CSTAR), BACKEND, DIRECT_READ, .valid = thv_canonical },
+	{ ONE(MSR_SYSCALL_MASK), BACKEND, DIRECT_READ, ONLY(U32_MAX) },
 	{ ONE(MSR_FS_BASE), BACKEND, DIRECT, .valid = thv_canonical },
 	{ ONE(MSR_GS_BASE), BACKEND, DIRECT, .valid = thv_canonical },
 	{ ONE(MSR_KERNEL_GS_BASE), BACKEND, DIRECT, .valid = thv_canonical },
-	{ ONE(MSR_TSC_AUX), BACKEND, DIRECT, ONLY(U32_MAX), .feature = X86_FEATURE_RDTSCP },
+	{ ONE(MSR_TSC_AUX), BACKEND, DIRECT_READ, ONLY(U32_MAX), .feature = X86_FEATURE_RDTSCP },
 };
 
 /* The last row that does not begin after @index, if it reaches that far */
@@ -539,11 +541,11 @@ int thv_msr_write(struct thv_vcpu *vcpu, u32 index, u64 value, enum thv_msr_by b
 }
 
 /**
- * thv_msr_for_each_direct - which MSRs need no exit?
+ * thv_msr_direct - which MSRs need no exit?
  * @allow: called once for each of them.
  * @arg: its first argument.
  */
-void thv_msr_for_each_direct(void (*allow)(void *arg, u32 index, bool read, bool write), void *arg)
+void thv_msr_direct(void (*allow)(void *arg, u32 index, bool read, bool write), void *arg)
 {
 	const struct row *row;
 	u32 i;

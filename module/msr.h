@@ -40,7 +40,7 @@ void thv_msr_reset(struct thv_vcpu *vcpu);	/* values at power-up of those that a
  * The backend builds its bitmap from this and from nothing else. (x2APIC registers are the
  * backend's business; they follow vcpu->lapic.)
  */
-void thv_msr_for_each_direct(void (*allow)(void *arg, u32 index, bool read, bool write), void *arg);
+void thv_msr_direct(void (*allow)(void *arg, u32 index, bool read, bool write), void *arg);
 
 /*
  * The time-stamp counter. A VM has one, vm->tsc_offset from the host's, and a vCPU's own

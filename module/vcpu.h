@@ -97,7 +97,6 @@ struct thv_vcpu {
 
 	/* paravirtual clock (hypercall.c) */
 	u64 pv_clock_msr;		/* as the guest wrote it; bit 0: enabled */
-	u32 pv_clock_version;
 
 	u64 stats[THV_STATS];
 };

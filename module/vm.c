@@ -63,7 +63,7 @@ static void destroy(struct kref *ref)
 	struct thv_vcpu *vcpu;
 	unsigned int i;
 
-	/* What comes from outside stops first, the memory that all of them use goes last. */
+	/* What comes from outside stops first */
 	thv_eventfds_destroy(vm);
 	thv_memory_destroy(vm);		/* the notifier, which asks vCPUs to flush */
 	thv_for_each_vcpu(i, vcpu, vm)
@@ -440,7 +440,6 @@ static void fill(struct thv_vm *vm, const struct thv_create_vm *args)
 	vm->paging = THV_PAGING_EPT;
 	vm->flags = args->flags;
 	vm->features = features_in_use(args->flags);
-	vm->boot_ns = ktime_get_boottime_ns();
 	thv_tsc_vm_init(vm);
 	if (args->name[0])
 		strscpy(vm->name, args->name, sizeof(vm->name));

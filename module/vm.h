@@ -45,7 +45,6 @@ struct thv_vm {
 	struct thv_eventfds *eventfds;	/* eventfd.c's own */
 
 	/* paravirtual clock: hypercall.c */
-	u64 boot_ns;			/* host CLOCK_BOOTTIME when the VM was made */
 	u64 tsc_offset;			/* the guest's TSC from the host's; msr.c */
 	u64 wall_clock_gpa;
 };

@@ -62,6 +62,20 @@ static void x2apic_bitmap(struct vmx_vcpu *vmx, bool on)
 			       thv_lapic_msr_direct(direct_writes[i]), true);
 }
 
+static void write_eoi_exits(struct vmx_vcpu *vmx)
+{
+	int i;
+
+	for (i = 0; i < 4; i++)
+		vmwrite(EOI_EXIT_BITMAP0 + 2 * i, vmx->eoi_exit[i]);
+}
+
+static void update_eoi_exits(struct vmx_vcpu *vmx)
+{
+	if (thv_lapic_eoi_exit_bitmap(&vmx->vcpu.lapic, vmx->eoi_exit))
+		write_eoi_exits(vmx);
+}
+
 /**
  * vmx_apic_changed - the APIC went to another mode (or is new).
  * @vcpu: the vCPU.
@@ -79,6 +93,7 @@ void vmx_apic_changed(struct thv_vcpu *vcpu)
 	vmwrite(VIRTUAL_APIC_PAGE_ADDR, thv_lapic_page_hpa(&vcpu->lapic));
 	vmwrite(APIC_ACCESS_ADDR, page_to_phys(access_page));
 	vmwrite(TPR_THRESHOLD, 0);
+	write_eoi_exits(vmx);
 	vmx_set_cpu(vmx, (CPU_BASED_CR8_LOAD_EXITING | CPU_BASED_CR8_STORE_EXITING) & vmx_caps.cpu,
 		    CPU_BASED_TPR_SHADOW);
 	/* A disabled APIC keeps delivery on: its IRR stays empty (thv_lapic_highest_irr()) */
@@ -87,19 +102,6 @@ void vmx_apic_changed(struct thv_vcpu *vcpu)
 	/* Translations of 0xfee00000 now mean another thing (SDM 30.4.5) */
 	vmx_flush(vcpu, THV_FLUSH_SECOND);
 	vcpu->look_for_events = true;
-}
-
-static void update_eoi_exits(struct vmx_vcpu *vmx)
-{
-	u64 bitmap[4];
-	int i;
-
-	if (!thv_lapic_eoi_exit_bitmap(&vmx->vcpu.lapic, bitmap))
-		return;
-	for (i = 0; i < 4; i++)
-		if (bitmap[i] != vmx->eoi_exit[i])
-			vmwrite(EOI_EXIT_BITMAP0 + 2 * i, bitmap[i]);
-	memcpy(vmx->eoi_exit, bitmap, sizeof(bitmap));
 }
 
 /* RVI and SVI: the processor keeps them up to date, but for what we put into the page ourselves */

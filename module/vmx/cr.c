@@ -80,7 +80,8 @@ static u64 hardware_cr0(const struct vmx_vcpu *vmx)
 
 static u64 hardware_cr4(const struct vmx_vcpu *vmx)
 {
-	u64 cr4 = vmx->vcpu.cr4 | vmx_caps.cr4_fixed0;
+	/* With CR4.MCE clear a machine check would shut down the whole machine, not the guest (SDM 16.6) */
+	u64 cr4 = vmx->vcpu.cr4 | vmx_caps.cr4_fixed0 | (cr4_read_shadow() & X86_CR4_MCE);
 
 	if (vmx->forced_paging)
 		cr4 = (cr4 & ~CR4_PAGED_ONLY) | X86_CR4_PSE;
@@ -193,9 +194,9 @@ static bool guest_cr0_write(struct vmx_vcpu *vmx, u64 cr0)
 {
 	u64 old = vmx_cr0(vmx), cr4 = vmx_cr4(vmx);
 
-	cr0 |= X86_CR0_ET;
 	if (thv_cr0_check(cr0, cr4, vmx->vcpu.efer) || paging_switch_fails(vmx, cr0, cr4))
 		return false;
+	cr0 = thv_cr0_value(cr0);
 	if (((cr0 ^ old) & CR0_RELOADS) && !reload_pdptrs(vmx, cr0, cr4, vmx_cr3(vmx)))
 		return false;
 	vmx_set_cr0(vmx, cr0);

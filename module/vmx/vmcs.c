@@ -96,6 +96,8 @@ void vmx_vmcs_load(struct vmx_vcpu *vmx, int cpu)
 	if (moved || this_cpu_read(current_vmcs) != vmx) {
 		vmptrld(vmx->vmcs_pa);
 		this_cpu_write(current_vmcs, vmx);
+		/* What another guest taught the branch predictors must not steer this one */
+		indirect_branch_prediction_barrier();
 	}
 	if (moved)
 		vmx_vmcs_host_cpu(cpu);
@@ -104,6 +106,7 @@ void vmx_vmcs_load(struct vmx_vcpu *vmx, int cpu)
 int vmx_vmcs_create(struct vmx_vcpu *vmx)
 {
 	vmx->vmcs_cpu = -1;
+	memset(&vmx->host, 0xff, sizeof(vmx->host));	/* nothing of the host is in there yet */
 	vmx->vmcs = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	if (!vmx->vmcs)
 		return -ENOMEM;
@@ -268,7 +271,10 @@ static void setup_controls(struct vmx_vcpu *vmx)
 	vmx_cr_masks();
 }
 
-/* Guest fields that no state component carries */
+/* IA32_PAT at power-up: WB, WT, UC-, UC, twice (SDM 12.12.4) */
+#define PAT_AT_RESET	0x0007040600070406ULL
+
+/* Guest fields that the reset of the vCPU leaves to us */
 static void setup_guest(void)
 {
 	vmwrite(VMCS_LINK_POINTER, ~0ULL);
@@ -276,6 +282,10 @@ static void setup_guest(void)
 	vmwrite(GUEST_INTERRUPTIBILITY_INFO, 0);
 	vmwrite(GUEST_PENDING_DBG_EXCEPTIONS, 0);
 	vmwrite(GUEST_IA32_DEBUGCTL, 0);
+	vmwrite(GUEST_IA32_PAT, PAT_AT_RESET);
+	vmwrite(GUEST_SYSENTER_CS, 0);
+	vmwrite(GUEST_SYSENTER_ESP, 0);
+	vmwrite(GUEST_SYSENTER_EIP, 0);
 	if (vmx_caps.entry_may & VM_ENTRY_LOAD_IA32_PERF_GLOBAL_CTRL)
 		vmwrite(GUEST_IA32_PERF_GLOBAL_CTRL, 0);
 }
@@ -286,7 +296,7 @@ static void setup_guest(void)
  */
 void vmx_vmcs_setup(struct vmx_vcpu *vmx)
 {
-	thv_msr_for_each_direct(allow, vmx);
+	thv_msr_direct(allow, vmx);
 	setup_controls(vmx);
 	setup_host();
 	setup_guest();

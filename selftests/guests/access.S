@@ -46,8 +46,9 @@ entry wrmsr
 
 /* Count in the shared word of the record for ever */
 entry spin
-	incq	SHARED
-	jmp	spin
+	sti
+1:	incq	SHARED
+	jmp	1b
 
 /*
  * stamps(address, step, count, rounds): each page holds a stamp in its first word and again in its

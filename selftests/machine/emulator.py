@@ -40,10 +40,9 @@ CPUS = {
     "turion": "turion64_tyler",
     "phenom": "phenom_8650_toliman",
     "trinity": "trinity_apu",
-    "ryzen": "ryzen",
     "novmx": "athlon64_venice",
 }
-PLAIN_CPUS = ("athlon64_clawhammer", "athlon64_venice", "zambezi", "corei3_cnl", "corei7_icelake_u", "tigerlake",
+PLAIN_CPUS = ("athlon64_clawhammer", "athlon64_venice", "zambezi", "ryzen", "corei3_cnl", "corei7_icelake_u", "tigerlake",
               *(name for name in CPUS.values() if name not in CPUS))
 
 # The emulated clock advances by this many instructions a second.
