@@ -16,7 +16,7 @@
 #:   RUN=               a command for the guest's shell: prints what it prints, exits as it exits
 #:   ON=emulator        host: load the module into the running kernel, run the guest here
 #:   HOST=6.1           kernel of the emulated host: 6.1 or 6.12
-#:   CPU=corei7_skylake_x   processor of the emulated host, a model of Bochs
+#:   CPU=skylake        processor of the emulated host (selftests/machine/machine --help lists them)
 #:   CPUS=2             processors of the emulated host
 #:   KERNEL= INITRD=    the guest's kernel (bzImage) and initramfs: Debian's, and a busybox
 #:   APPEND=            more kernel parameters for the guest
@@ -52,10 +52,14 @@ ifeq ($(filter -j%,$(MAKEFLAGS)),)
 MAKEFLAGS += -j$(shell nproc)
 endif
 
-# Words for other shells than make's: passed on as typed, "$" and all.
-unexport RUN APPEND
-export THV_RUN := $(value RUN)
-export THV_APPEND := $(value APPEND)
+# The variables of make run go to scripts/run as they were typed, "$" and all; those that
+# just happen to be in the environment (HOST, say) don't.
+run_variables := ON HOST CPU CPUS KERNEL INITRD APPEND MEM RUN V
+define pass_on
+unexport $(1)
+export THV_$(1) := $$(if $$(filter command,$$(firstword $$(origin $(1)))),$$(value $(1)))
+endef
+$(foreach name,$(run_variables),$(eval $(call pass_on,$(name))))
 
 all: module launcher
 
@@ -81,8 +85,23 @@ $(packages): scripts/packages scripts/install-packages
 	@scripts/install-packages >&2
 	@mkdir -p $(@D) && touch $@
 
-run: $(packages)
-	@scripts/run
+# make answers every failure with status 2; "make run RUN=..." is to exit as its command does.
+# So make loads a function that ends it: see scripts/make-status.c. Without it, 2 it is.
+ifneq ($(filter run,$(MAKECMDGOALS)),)
+-load $(OUT)/status.so
+endif
+
+$(OUT)/status.so: scripts/make-status.c | $(packages)
+	@$(CC) -shared -fPIC -o $@ $<
+
+# Two rules, because make expands a whole recipe before it runs the first line.
+status := $(OUT)/.status-$(shell echo $$PPID)
+
+run: ran
+	@$(exit $(shell cat $(status); rm $(status)))exit 1
+
+ran: $(packages)
+	@scripts/run; echo $$? >$(status)
 
 test: $(packages)
 	@scripts/test
@@ -113,5 +132,5 @@ clean:
 help:
 	@sed -n 's/^#: \{0,1\}//p' $(help_of)
 
-.PHONY: all module kernel-headers launcher packages run test check static
+.PHONY: all module kernel-headers launcher packages run ran test check static
 .PHONY: install uninstall clean help

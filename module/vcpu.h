@@ -27,7 +27,6 @@ enum thv_request {
 	THV_REQ_STATE,		/* vm->state changed */
 	THV_REQ_CLOCK,		/* the paravirtual clock page must be written */
 	THV_REQ_EOI,		/* eoi_pending has a bit: tell the launcher */
-	THV_REQ_APIC_PAGE,	/* the mapping of the APIC page may have changed */
 };
 
 /* Bits of debug registers that a guest may set, and that always read as 1 (SDM 18.2) */

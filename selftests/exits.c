@@ -435,15 +435,14 @@ TEST_F(exits, memory_behind_a_slot_that_is_not_there)
 
 TEST_F(exits, an_msr_that_is_not_offered_faults_and_is_counted)
 {
-	enum { MSR_UNKNOWN = 7 };	/* its place in module/stats.h */
-	u64 before = vm_counter(self->vm, MSR_UNKNOWN);
+	u64 before = vm_counter(self->vm, THV_STAT_msr_unknown);
 
 	EXPECT_EQ(13, guest_call(self->vcpu, guest_exits_rdmsr, 0x12345));
 	EXPECT_EQ(0, self->vm->record->error);
 	EXPECT_EQ(13, guest_call(self->vcpu, guest_exits_wrmsr, 0x12345, 0));
 	EXPECT_EQ(13, guest_call(self->vcpu, guest_exits_rdmsr, 0xc0001fff));
 	EXPECT_EQ(13, guest_call(self->vcpu, guest_exits_rdmsr, 0x480)) TH_LOG("VMX_BASIC");
-	EXPECT_EQ(before + 4, vm_counter(self->vm, MSR_UNKNOWN));
+	EXPECT_EQ(before + 4, vm_counter(self->vm, THV_STAT_msr_unknown));
 }
 
 TEST_F(exits, msrs_that_are_offered)
@@ -687,7 +686,7 @@ TEST_F(exits, a_triple_fault_is_a_shutdown_for_good)
 
 	guest_start(self->vcpu, guest_exits_triple_fault);
 	run_until(self->vcpu, THV_EXIT_SHUTDOWN);
-	exits = vm_counter(self->vm, 0);
+	exits = vm_counter(self->vm, THV_STAT_exits);
 	for (i = 0; i < 100; i++) {
 		self->run->dirty = i & 1 ? THV_DIRTY_GPRS | THV_DIRTY_RIP : 0;
 		self->run->regs.rip = guest_exits_nothing;
@@ -695,7 +694,7 @@ TEST_F(exits, a_triple_fault_is_a_shutdown_for_good)
 		ASSERT_EQ(0, vcpu_run(self->vcpu));
 		ASSERT_EQ(THV_EXIT_SHUTDOWN, self->run->exit);
 	}
-	EXPECT_EQ(exits, vm_counter(self->vm, 0)) TH_LOG("it ran all the same");
+	EXPECT_EQ(exits, vm_counter(self->vm, THV_STAT_exits)) TH_LOG("it ran all the same");
 }
 
 TEST_F(exits, one_vcpus_shutdown_is_not_the_others)
@@ -847,13 +846,13 @@ TEST_F(exits, every_pair_of_broken_segments_can_be_repaired)
 
 TEST_F(exits, immediate_exit_enters_nothing)
 {
-	u64 exits = vm_counter(self->vm, 0);
+	u64 exits = vm_counter(self->vm, THV_STAT_exits);
 
 	guest_start(self->vcpu, guest_exits_nothing);
 	self->run->immediate_exit = 1;
 	EXPECT_EQ(-EINTR, vcpu_run_once(self->vcpu));
 	EXPECT_EQ(THV_EXIT_INTERRUPTED, self->run->exit);
-	EXPECT_EQ(exits, vm_counter(self->vm, 0));
+	EXPECT_EQ(exits, vm_counter(self->vm, THV_STAT_exits));
 	EXPECT_EQ(0, self->run->dirty) TH_LOG("the registers have been taken");
 	self->run->immediate_exit = 0;
 	EXPECT_EQ(0x1234, guest_finish(self->vcpu));

@@ -53,7 +53,7 @@ TEST(immediate_exit_enters_nothing)
 	vm->vcpu->run->immediate_exit = 1;
 	EXPECT_EQ(-EINTR, vcpu_run_once(vm->vcpu));
 	EXPECT_EQ(THV_EXIT_INTERRUPTED, vm->vcpu->run->exit);
-	EXPECT_EQ(0, vm_counter(vm, 0));
+	EXPECT_EQ(0, vm_counter(vm, THV_STAT_exits));
 }
 
 TEST(a_vcpu_without_memory_fetches_in_vain)

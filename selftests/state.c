@@ -232,8 +232,7 @@ TEST_F(state, a_new_vcpu_is_in_the_reset_state)
 	EXPECT_EQ(0xffff, sregs.seg[THV_CS].limit);
 	EXPECT_EQ(0x9b, sregs.seg[THV_CS].attributes);
 	EXPECT_EQ(0x93, sregs.seg[THV_DS].attributes);
-	EXPECT_EQ(0x8b, sregs.seg[THV_TR].attributes & ~8) TH_LOG("%#x",
-			sregs.seg[THV_TR].attributes);
+	EXPECT_EQ(0x83, sregs.seg[THV_TR].attributes & ~8) TH_LOG("a busy TSS");
 	EXPECT_EQ(0xffff, sregs.gdt.limit);
 	EXPECT_EQ(0xffff, sregs.idt.limit);
 	must_get(vm->vcpu, THV_STATE_DEBUG, &debug);
@@ -655,7 +654,7 @@ static unsigned int compare_readable(struct __test_metadata *_metadata, FIXTURE_
 
 TEST_F(state, the_guest_reads_those_msrs_that_the_launcher_reads)
 {
-	u64 unknown = vm_counter(self->vm, 7);
+	u64 unknown = vm_counter(self->vm, THV_STAT_msr_unknown);
 	unsigned int readable;
 
 	readable = compare_readable(_metadata, self, 0, 0x2000);
@@ -663,8 +662,10 @@ TEST_F(state, the_guest_reads_those_msrs_that_the_launcher_reads)
 	readable += compare_readable(_metadata, self, 0x4b564d00, 8);
 	EXPECT_LT(30, readable);
 	EXPECT_GT(400, readable);
-	EXPECT_EQ(0x4008 - readable, vm_counter(self->vm, 7) - unknown + (0x4008 - readable) -
-		  (vm_counter(self->vm, 7) - unknown));
+	/* What faults although it is known is write-only, or of the other APIC mode */
+	unknown = vm_counter(self->vm, THV_STAT_msr_unknown) - unknown;
+	EXPECT_GE(0x4008 - readable, unknown);
+	EXPECT_LE(0x4008 - readable - 300, unknown);
 }
 
 /* All MSRs there are x {0, ~0, non-canonical, walking bit} (threat 6) */

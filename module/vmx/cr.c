@@ -15,6 +15,7 @@
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <asm/processor-flags.h>
+#include <asm/tlbflush.h>
 #include "../cpuid.h"
 #include "vmx.h"
 

@@ -19,6 +19,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include <thv.h>
+#include "module/stats.h"
 
 typedef __u8 u8;
 typedef __u16 u16;
