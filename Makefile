@@ -98,7 +98,7 @@ $(OUT)/status.so: scripts/make-status.c | $(packages)
 status := $(OUT)/.status-$(shell echo $$PPID)
 
 run: ran
-	@$(exit $(shell cat $(status); rm $(status)))exit 1
+	@$(exit $(or $(shell cat $(status) 2>/dev/null; rm -f $(status)),1))exit 1
 
 ran: $(packages)
 	@scripts/run; echo $$? >$(status)

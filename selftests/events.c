@@ -186,11 +186,15 @@ TEST_F(events, page_faults_have_error_code_and_address)
 		EXPECT_PF(guest_events_load, 9);
 }
 
+/* The gates of #DE and #UD are not present; #NP after the first is a double fault (SDM table 6-5) */
 TEST_F(events, an_exception_in_delivery_is_a_double_fault)
 {
+	vm_at(self->vm, GUEST_IDT, u64)[0] &= ~BIT(47);
 	vm_at(self->vm, GUEST_IDT, u64)[2 * 6] &= ~BIT(47);
-	EXPECT_EQ(8, guest_call(self->vcpu, guest_events_double_fault));
+	EXPECT_EQ(8, guest_call(self->vcpu, guest_events_divide));
 	EXPECT_EQ(0, self->record->error);
+	EXPECT_EQ(11, guest_call(self->vcpu, guest_events_undefined));
+	EXPECT_EQ(6 << 3 | 3, self->record->error);
 }
 
 TEST_F(events, software_interrupts_return_behind_themselves)

@@ -62,23 +62,40 @@ static void nmi_still_blocked(struct vmx_vcpu *vmx, u64 word)
 		vmx_set_interruptibility(vmx, vmx_interruptibility(vmx) | THV_BLOCK_NMI);
 }
 
-/* The exit broke into the delivery of an event: it must be delivered again (SDM 28.2.4). */
-static void note_broken_off(struct vmx_vcpu *vmx)
+/* An event was not delivered after all, and has to be; @word describes it, @error and @length are fields */
+static void deliver_again(struct vmx_vcpu *vmx, u32 word, u32 error, u32 length)
 {
 	struct thv_event *event = &vmx->vcpu.events.reinject;
-	u32 word = vmx->vectoring;
 
 	event->valid = true;
 	event->vector = word & VECTORING_INFO_VECTOR_MASK;
 	event->type = FIELD_GET(VECTORING_INFO_TYPE_MASK, word);
 	event->has_error = word & VECTORING_INFO_DELIVER_CODE_MASK;
-	event->error = event->has_error ? vmread(IDT_VECTORING_ERROR_CODE) : 0;
-	event->length = event->type >= THV_EVENT_SOFT_INT ? vmread(VM_EXIT_INSTRUCTION_LEN) : 0;
-	/* Injecting an NMI while NMIs are blocked would fail the entry (SDM 27.3.1.5) */
-	if (event->type == THV_EVENT_NMI)
-		vmx_set_interruptibility(vmx, vmx_interruptibility(vmx) & ~THV_BLOCK_NMI);
+	event->error = event->has_error ? vmread(error) : 0;
+	event->length = event->type >= THV_EVENT_SOFT_INT ? vmread(length) : 0;
 	vmx->vcpu.look_for_events = true;
+}
+
+/* The exit broke into the delivery of an event (SDM 28.2.4). */
+static void note_broken_off(struct vmx_vcpu *vmx)
+{
+	deliver_again(vmx, vmx->vectoring, IDT_VECTORING_ERROR_CODE, VM_EXIT_INSTRUCTION_LEN);
+	/* Injecting an NMI while NMIs are blocked would fail the entry (SDM 27.3.1.5) */
+	if (vmx->vcpu.events.reinject.type == THV_EVENT_NMI)
+		vmx_set_interruptibility(vmx, vmx_interruptibility(vmx) & ~THV_BLOCK_NMI);
 	thv_count(&vmx->vcpu, reinjections);
+}
+
+/* The entry failed, with an event in its hands, which is only cleared when the guest has run (SDM 27.8) */
+static void take_back(struct vmx_vcpu *vmx)
+{
+	u32 word = vmread(VM_ENTRY_INTR_INFO_FIELD);
+
+	vmx->vectoring = 0;
+	if (!(word & INTR_INFO_VALID_MASK))
+		return;
+	deliver_again(vmx, word, VM_ENTRY_EXCEPTION_ERROR_CODE, VM_ENTRY_INSTRUCTION_LEN);
+	vmwrite(VM_ENTRY_INTR_INFO_FIELD, 0);
 }
 
 /**
@@ -92,10 +109,13 @@ void vmx_after_exit(struct vmx_vcpu *vmx)
 	u32 info;
 
 	if (unlikely(vmx->reason & VMX_EXIT_REASONS_FAILED_VMENTRY)) {
-		if ((u16)vmx->reason == EXIT_REASON_MCE_DURING_VMENTRY)
+		if (vmx->reason != VMX_REASON_VMFAIL &&
+		    (u16)vmx->reason == EXIT_REASON_MCE_DURING_VMENTRY)
 			machine_check();
+		take_back(vmx);
 		return;
 	}
+	vmx->launched = true;
 	if (vmx->reason == EXIT_REASON_EXCEPTION_NMI) {
 		info = vmread(VM_EXIT_INTR_INFO);
 		if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR)

@@ -128,14 +128,8 @@ static void enter(struct thv_vcpu *vcpu)
 			       vmx_host_spec_ctrl());
 
 	vcpu->cr2 = native_read_cr2();
-	if (unlikely(failed)) {
-		vmx->reason = VMX_REASON_VMFAIL;
-		vmx->vectoring = 0;
-		return;
-	}
-	vmx->launched = true;
 	forget_exit(vmx);
-	vmx->reason = vmread(VM_EXIT_REASON);
+	vmx->reason = unlikely(failed) ? VMX_REASON_VMFAIL : vmread(VM_EXIT_REASON);
 	vmx_after_exit(vmx);
 	if (unlikely(vmx->host.debugctl))
 		wrmsrl(MSR_IA32_DEBUGCTLMSR, vmx->host.debugctl);

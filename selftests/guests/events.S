@@ -125,7 +125,7 @@ entry unaligned
 	popfq
 	ret
 
-/* SIMD: division by zero unmasked, and CR4.OSXMMEXCPT */
+/* SIMD: an invalid operation, masked and then not; CR4.OSXMMEXCPT */
 entry simd
 	mov	%cr4, %rcx
 	or	$0x400, %rcx
@@ -136,6 +136,7 @@ entry simd
 	try	divss %xmm0, %xmm0
 	movl	$0x1d00, SCRATCH
 	ldmxcsr	SCRATCH
+	xorps	%xmm0, %xmm0
 	try	divss %xmm0, %xmm0
 	movl	$0x1f80, SCRATCH
 	ldmxcsr	SCRATCH
@@ -151,11 +152,6 @@ entry x87
 	fdivrp
 	try	fwait
 	fninit
-	ret
-
-/* An exception whose gate is not present: #NP while #UD is delivered, a double fault */
-entry double_fault
-	try	ud2
 	ret
 
 /* ---- software interrupts ---- */

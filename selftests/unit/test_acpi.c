@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// sources: userspace/boot/acpi.c userspace/vmm/memory.c userspace/lib/error.c
+// sources: userspace/boot/acpi.c userspace/boot/firmware.c userspace/vmm/memory.c userspace/lib/error.c
 /*
  * The ACPI tables: found and walked as a kernel does it, from the RSDP on, and
  * handed to iasl's disassembler, whose opinion is independent of ours.
@@ -225,6 +225,18 @@ static void test_disassembly(void)
 		      directory), "COM1 has an edge-triggered GSI");
 }
 
+/* The bytes, in a processor's eyes: MOV AL, imm8; MOV DX, imm16; OUT DX, AL; HLT; JMP */
+static void test_reset_vector(void)
+{
+	const u8 *code = at(0xffff0, 16);
+
+	tap_is(firmware_build(&memory), 0, "there is code at the reset vector");
+	tap_ok(code[0] == 0xb0 && code[1] == ACPI_RESET_VALUE && code[2] == 0xba &&
+	       get(code + 3, 2) == ACPI_RESET && code[5] == 0xee,
+	       "it writes the reset value to the reset register");
+	tap_ok(code[6] == 0xf4 && code[7] == 0xeb && code[8] == 0xfd, "and halts for good");
+}
+
 static void test_refusals(void)
 {
 	struct acpi_options options = { 256, dsdt, NULL };
@@ -257,6 +269,7 @@ int main(void)
 	test_madt(64);
 	test_second();
 	test_disassembly();
+	test_reset_vector();
 	test_refusals();
 	shell("rm -rf %s", directory);
 	free(dsdt);

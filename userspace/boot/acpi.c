@@ -254,9 +254,9 @@ static void fill_rsdp(struct acpi_rsdp *rsdp, u64 xsdt)
 u64 acpi_build(const struct memory *memory, const struct acpi_options *options)
 {
 	struct writer writer = {
-		.base = memory_at(memory, BOOT_ACPI, BOOT_HIGH - BOOT_ACPI),
+		.base = memory_at(memory, BOOT_ACPI, BOOT_RESET_VECTOR - BOOT_ACPI),
 		.gpa = BOOT_ACPI,
-		.size = BOOT_HIGH - BOOT_ACPI,
+		.size = BOOT_RESET_VECTOR - BOOT_ACPI,
 	};
 	u64 dsdt, xsdt, tables[XSDT_TABLES] = { 0 };
 	struct acpi_rsdp *rsdp;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What a machine finds in its memory when it starts: a kernel and what belongs
- * to it (bzimage.c), firmware tables (acpi.c). Loading is in three steps, so
+ * to it (bzimage.c), firmware (acpi.c, firmware.c). Loading is in three steps, so
  * that whatever is wrong with the input is said before there is a VM:
  * linux_open() reads and checks, linux_load() fills guest memory, linux_start()
  * sets vCPU 0 to the kernel's entry.
@@ -21,7 +21,8 @@
 #define BOOT_MAPPED_GIB		4
 #define BOOT_COMMAND_LINE	0x20000
 #define BOOT_RAM_END		0x9fc00	/* of low memory; the BIOS's data area follows */
-#define BOOT_ACPI		0xe0000	/* to 1 MiB */
+#define BOOT_ACPI		0xe0000
+#define BOOT_RESET_VECTOR	0xffff0
 #define BOOT_HIGH		0x100000
 
 #define BOOT_SETUP_BYTES	4096	/* of a bzImage: holds all of the header */
@@ -48,6 +49,9 @@ int linux_open(struct linux_image *image, const struct linux_files *files,
 int linux_load(const struct linux_image *image, const struct memory *memory, u64 rsdp);
 int linux_start(const struct linux_image *image, int vcpu);
 void linux_close(struct linux_image *image);
+
+/* The code at the reset vector; 0, or -1 with the error text */
+int firmware_build(const struct memory *memory);
 
 struct acpi_options {
 	u32 cpus;

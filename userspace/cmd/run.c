@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* thv run: from the command line to a machine, and from its end to an exit status. */
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 #include "module/stats.h"
 #include "vmm/channel.h"
 #include "vmm/machine.h"
+#include "vmm/terminal.h"
 #include "vmm/vcpu.h"
 
 struct run_values {
@@ -35,7 +37,7 @@ static const struct option_row options[] = {
 	  option_text, FIELD(files.initrd) },
 	{ "append", "TEXT", "the kernel's command line; replaces the default, nothing is added to it",
 	  option_text, FIELD(files.command_line),
-	  .initial = "console=ttyS0 panic=-1" },
+	  .initial = "console=ttyS0 reboot=a panic=-1" },
 	{ "mem", "SIZE", "the guest's memory, in K, M or G",
 	  option_size, FIELD(memory), .initial = "256M", .minimum = 16 * SIZE_1M,
 	  .maximum = 16ULL << 40 },
@@ -73,6 +75,7 @@ static const char details[] =
 	"lists the other keys. Messages of thv itself go to standard error.\n\n"
 	"With --debug-exit the guest chooses the exit status itself, any of 0 to 255; a second serial "
 	"port can carry its results apart from the console: --serial file:LOG --serial2 stdout.\n\n"
+	"SIGQUIT ends the VM and prints the registers of its vCPUs: for a guest that hangs.\n\n"
 	"A reset ends the VM, too; start it again if it shall boot again. The default command line "
 	"makes a Linux guest that panics ask for one.\n\n"
 	"Example: thv run --kernel /boot/vmlinuz --initrd initramfs.cpio --mem 512M";
@@ -187,6 +190,17 @@ static void print_stats(struct machine *machine, bool as_json)
 	(as_json ? stats_json : stats_text)(machine, &stats);
 }
 
+/* What a hung guest was at: that is what SIGQUIT is for */
+static void dump_vcpus(struct machine *machine)
+{
+	u32 id;
+
+	for (id = 0; id < machine->config->cpus; id++) {
+		fprintf(stderr, "vCPU %u:\n", id);
+		vcpu_dump(&machine->vcpu[id], stderr);
+	}
+}
+
 /* ---- between ------------------------------------------------------------ */
 
 static int load(struct machine *machine, const struct linux_image *image)
@@ -198,7 +212,9 @@ static int load(struct machine *machine, const struct linux_image *image)
 	};
 	u64 rsdp = acpi_build(&machine->memory, &acpi);
 
-	return rsdp ? linux_load(image, &machine->memory, rsdp) : -1;
+	if (!rsdp || firmware_build(&machine->memory))
+		return -1;
+	return linux_load(image, &machine->memory, rsdp);
 }
 
 static int run_machine(struct machine *machine, const struct machine_config *config,
@@ -213,13 +229,15 @@ static int run_machine(struct machine *machine, const struct machine_config *con
 	return machine_run(machine);
 }
 
-/* Taking the machine apart gives the terminal back, so what is said comes after it */
 static int finish(struct machine *machine, const struct run_values *values, int result)
 {
 	char *reason = machine->reason;
 	int status = result ? END_ERROR : machine->status;
 
 	machine->reason = NULL;
+	terminal_restore();
+	if (!result && status == END_SIGNAL + SIGQUIT)
+		dump_vcpus(machine);
 	if (!result && (values->stats || values->json))
 		print_stats(machine, values->json);
 	machine_destroy(machine);
