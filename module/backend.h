@@ -41,8 +41,10 @@ extern struct thv_caps thv_caps;
 
 /* kinds of thv_backend.flush */
 enum thv_flush {
-	THV_FLUSH_SECOND,	/* all translations derived from this VM's second-level tables, on this CPU */
-	THV_FLUSH_LINEAR,	/* the guest's own (linear) translations of this vCPU, globals included */
+	/* all translations derived from this VM's second-level tables, on this CPU */
+	THV_FLUSH_SECOND,
+	/* the guest's own (linear) translations of this vCPU, globals included */
+	THV_FLUSH_LINEAR,
 };
 
 /* thv_backend.inject: what is to be delivered at the next entry */
@@ -77,14 +79,19 @@ struct thv_backend {
 	/* The machine. probe: may sleep; prints why not, -EOPNOTSUPP, -EPERM or -EBUSY. */
 	int (*probe)(void);
 	void (*remove)(void);
-	/* Into and out of root mode on this CPU; interrupts off. claimed: is somebody else there? */
+	/*
+	 * Into and out of root mode on this CPU; interrupts off. claimed: is somebody else there?
+	 */
 	bool (*claimed)(void);
 	int (*cpu_on)(void);
 	void (*cpu_off)(void);
 	/* As cpu_off, from a crash or NMI: no locks, no printing, any state. */
 	void (*emergency_off)(void);
 
-	/* A VM, a vCPU: may sleep, nothing loaded. vm_create: after thv_memory_init(); nothing to undo. */
+	/*
+	 * A VM, a vCPU: may sleep, nothing loaded. vm_create: after thv_memory_init(); nothing to
+	 * undo.
+	 */
 	int (*vm_create)(struct thv_vm *vm);
 	int (*vcpu_create)(struct thv_vcpu *vcpu);
 	void (*vcpu_destroy)(struct thv_vcpu *vcpu);
@@ -106,9 +113,11 @@ struct thv_backend {
 	void (*read_regs)(struct thv_vcpu *vcpu);	/* fills vcpu->regs.{rip,rflags,gpr[RSP]} */
 	void (*write_regs)(struct thv_vcpu *vcpu);	/* ... and the other way */
 	void (*get_sregs)(struct thv_vcpu *vcpu, struct thv_sregs *sregs);
-	int (*set_sregs)(struct thv_vcpu *vcpu, const struct thv_sregs *sregs); /* checked already */
+	/* checked already */
+	int (*set_sregs)(struct thv_vcpu *vcpu, const struct thv_sregs *sregs);
 	void (*get_context)(struct thv_vcpu *vcpu, struct thv_exit_context *context);
-	int (*get_msr)(struct thv_vcpu *vcpu, u32 index, u64 *value);	/* those msr.c calls BACKEND */
+	/* those msr.c calls BACKEND */
+	int (*get_msr)(struct thv_vcpu *vcpu, u32 index, u64 *value);
 	int (*set_msr)(struct thv_vcpu *vcpu, u32 index, u64 value);
 	/* Past the instruction of this exit, as thv_skip_instruction() says. */
 	bool (*skip)(struct thv_vcpu *vcpu);
@@ -117,14 +126,17 @@ struct thv_backend {
 	void (*set_pending_debug)(struct thv_vcpu *vcpu, u64 dr6_bits);
 	void (*set_dr7)(struct thv_vcpu *vcpu);		/* vcpu->dr7 changed */
 	void (*set_tsc_offset)(struct thv_vcpu *vcpu);	/* vcpu->tsc_offset changed */
-	void (*apic_changed)(struct thv_vcpu *vcpu);	/* vcpu->lapic mode changed: controls and bitmaps follow */
+	/* vcpu->lapic mode changed: controls and bitmaps follow */
+	void (*apic_changed)(struct thv_vcpu *vcpu);
 
 	/* Events */
 	void (*inject)(struct thv_vcpu *vcpu, const struct thv_event *event);
 	u32 (*blocking)(struct thv_vcpu *vcpu);		/* THV_BLOCK_* */
 	void (*set_blocking)(struct thv_vcpu *vcpu, u32 blocking);
-	void (*windows)(struct thv_vcpu *vcpu, bool interrupt, bool nmi); /* exit as soon as one can be taken */
-	void (*virtual_interrupts)(struct thv_vcpu *vcpu, int irr, int isr); /* RVI and SVI; -1: none */
+	/* exit as soon as one can be taken */
+	void (*windows)(struct thv_vcpu *vcpu, bool interrupt, bool nmi);
+	/* RVI and SVI; -1: none */
+	void (*virtual_interrupts)(struct thv_vcpu *vcpu, int irr, int isr);
 
 	void (*flush)(struct thv_vcpu *vcpu, enum thv_flush kind);
 };

@@ -2,9 +2,10 @@
 /*
  * Events: what is pending for a guest, and what it gets at its next entry.
  *
- * Order, as the processor keeps it (SDM 6.9 and 27.7): an exception that the last instruction (or the
- * launcher) raised; an event whose delivery an exit broke off; an NMI; an interrupt. One goes into the
- * entry, and for what is left the backend is asked to exit as soon as the guest could take it.
+ * Order, as the processor keeps it (SDM 6.9 and 27.7): an exception that the last instruction (or
+ * the launcher) raised; an event whose delivery an exit broke off; an NMI; an interrupt. One goes
+ * into the entry, and for what is left the backend is asked to exit as soon as the guest could
+ * take it.
  *
  * Other threads only leave notes (events.async, events.nmi_requested, the APIC's pending
  * bits) and a request; everything else belongs to the vCPU's own thread.
@@ -29,7 +30,10 @@ void thv_vcpu_init_signal(struct thv_vcpu *vcpu)
 	thv_vcpu_request(vcpu, THV_REQ_EVENT);
 }
 
-/* The vector is for a vCPU that waits for it; a second one overwrites it, as nothing says which wins. */
+/*
+ * The vector is for a vCPU that waits for it; a second one overwrites it, as nothing says which
+ * wins.
+ */
 void thv_vcpu_sipi(struct thv_vcpu *vcpu, u8 vector)
 {
 	WRITE_ONCE(vcpu->events.sipi_vector, vector);
@@ -41,8 +45,9 @@ void thv_vcpu_sipi(struct thv_vcpu *vcpu, u8 vector)
 /* ---- exceptions ---- */
 
 /*
- * An exit raises one exception at most, so one that is pending already was put there by the launcher and not yet
- * delivered: it was first, and it will see the second condition again if that is a fault.
+ * An exit raises one exception at most, so one that is pending already was put there by the
+ * launcher and not yet delivered: it was first, and it will see the second condition again if
+ * that is a fault.
  */
 static void raise(struct thv_vcpu *vcpu, u8 vector, bool has_error, u32 error)
 {
@@ -89,7 +94,10 @@ void thv_raise_db(struct thv_vcpu *vcpu, u64 dr6_bits)
 	raise_with(vcpu, X86_TRAP_DB, false, 0, dr6_bits);
 }
 
-/* What delivery leaves in CR2 or DR6 and DR7; an injected event leaves nothing there by itself (SDM 27.6.1). */
+/*
+ * What delivery leaves in CR2 or DR6 and DR7; an injected event leaves nothing there by itself
+ * (SDM 27.6.1).
+ */
 static void apply_payload(struct thv_vcpu *vcpu, u8 vector)
 {
 	if (!vcpu->events.payload_valid)
@@ -98,7 +106,10 @@ static void apply_payload(struct thv_vcpu *vcpu, u8 vector)
 	if (vector == X86_TRAP_PF) {
 		vcpu->cr2 = vcpu->events.payload;
 	} else if (vector == X86_TRAP_DB) {
-		/* Breakpoint bits are of this exception alone; BD, BS and BT stay until cleared (SDM 18.2.3) */
+		/*
+		 * Breakpoint bits are of this exception alone; BD, BS and BT stay until cleared
+		 * (SDM 18.2.3)
+		 */
 		vcpu->dr6 = (vcpu->dr6 & ~DR_TRAP_BITS) |
 			    (vcpu->events.payload & THV_DR6_WRITABLE) | THV_DR6_FIXED_1;
 		vcpu->dr7 &= ~THV_DR7_GD;
@@ -155,8 +166,9 @@ void thv_events_collect(struct thv_vcpu *vcpu)
 }
 
 /*
- * An exception goes before the event it broke into. That one is kept if it came from outside (an interrupt,
- * an NMI: nobody will send it again) and forgotten if the guest's own instruction will cause it again.
+ * An exception goes before the event it broke into. That one is kept if it came from outside (an
+ * interrupt, an NMI: nobody will send it again) and forgotten if the guest's own instruction will
+ * cause it again.
  */
 static void inject_exception(struct thv_vcpu *vcpu)
 {

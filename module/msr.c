@@ -392,7 +392,10 @@ static int write_pv_clock(struct access *access)
 #define SOFT(field)		READ_SOFT(field), .write = write_soft
 #define BACKEND			.read = read_backend, .write = write_backend
 #define DIRECT			.direct_read = true, .direct_write = true
-/* Seldom written, and switched when a vCPU leaves its CPU: with an exit the value need not be read back then */
+/*
+ * Seldom written, and switched when a vCPU leaves its CPU: with an exit the value need not be
+ * read back then
+ */
 #define DIRECT_READ		.direct_read = true
 #define ONLY(bits)		.reserved = ~(u64)(bits)
 

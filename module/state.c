@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A vCPU's state in and out, component by component (THV_GET_STATE, THV_SET_STATE). Each piece of state
- * belongs to one component, so that a vCPU that is saved and restored is the same vCPU.
+ * A vCPU's state in and out, component by component (THV_GET_STATE, THV_SET_STATE). Each piece of
+ * state belongs to one component, so that a vCPU that is saved and restored is the same vCPU.
  */
 #include <linux/slab.h>
 #include <linux/uaccess.h>

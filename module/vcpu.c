@@ -6,8 +6,8 @@
  * guest sleeps; enter the guest; deal with why it came back. Around it, once a THV_RUN: registers
  * from and to the run page, the guest's FPU state, and a place on a CPU.
  *
- * vcpu->lock serialises THV_RUN and the state ioctls of one vCPU; a second caller is told -EBUSY and
- * never waits. Everything of the vCPU that is not atomic belongs to the holder.
+ * vcpu->lock serialises THV_RUN and the state ioctls of one vCPU; a second caller is told -EBUSY
+ * and never waits. Everything of the vCPU that is not atomic belongs to the holder.
  */
 #include <linux/anon_inodes.h>
 #include <linux/context_tracking.h>
@@ -54,9 +54,9 @@ static int cpu_in_guest(struct thv_vcpu *vcpu, bool anew)
  * thv_vcpu_kick - make a vCPU look at its requests.
  * @vcpu: any vCPU, the caller's own included.
  *
- * Either the vCPU is not in the guest yet: it sets mode to GUEST and then looks at its requests, we set the
- * request and then look at mode, so one of the two sees the other. Or it is: an interrupt gets it out. Or
- * it sleeps: it is woken.
+ * Either the vCPU is not in the guest yet: it sets mode to GUEST and then looks at its requests,
+ * we set the request and then look at mode, so one of the two sees the other. Or it is: an
+ * interrupt gets it out. Or it sleeps: it is woken.
  *
  * Context: any but NMI.
  */
@@ -124,7 +124,10 @@ static void load_on(struct thv_vcpu *vcpu, int cpu)
 	thv_backend->load(vcpu, cpu);
 	if (!moved)
 		return;
-	/* Flush requests were served on another CPU; here its translations may still be the old ones. */
+	/*
+	 * Flush requests were served on another CPU; here its translations may still be the old
+	 * ones.
+	 */
 	thv_count(vcpu, migrations);
 	thv_backend->flush(vcpu, THV_FLUSH_SECOND);
 	thv_backend->flush(vcpu, THV_FLUSH_LINEAR);
@@ -231,14 +234,20 @@ void thv_vcpu_notify_eoi(struct thv_vcpu *vcpu, u8 vector)
 
 /* ---- into the guest ---- */
 
-/* Is there something that this thread has to do before it may stay in the guest? Cheap: asked at each entry. */
+/*
+ * Is there something that this thread has to do before it may stay in the guest? Cheap: asked at
+ * each entry.
+ */
 static bool must_leave(struct thv_vcpu *vcpu)
 {
 	return READ_ONCE(vcpu->requests) || vcpu->mp_state != THV_MP_RUNNING ||
 	       need_resched() || signal_pending(current) || task_work_pending(current);
 }
 
-/* DR7 is in the VMCS (VMCB). DR6 is not needed: only MOV DR reads it, and a #DB that exits leaves it alone */
+/*
+ * DR7 is in the VMCS (VMCB). DR6 is not needed: only MOV DR reads it, and a #DB that exits leaves
+ * it alone
+ */
 static void load_debug_registers(const struct thv_vcpu *vcpu)
 {
 	set_debugreg(0, 7);
@@ -249,8 +258,9 @@ static void load_debug_registers(const struct thv_vcpu *vcpu)
 }
 
 /*
- * What entry and exit do not switch and interrupt handlers of the host may use: from here to leave_guest_state()
- * interrupts are off. The FPU registers have been the guest's since THV_RUN began, unless the host used them since.
+ * What entry and exit do not switch and interrupt handlers of the host may use: from here to
+ * leave_guest_state() interrupts are off. The FPU registers have been the guest's since THV_RUN
+ * began, unless the host used them since.
  */
 static void enter_guest_state(struct thv_vcpu *vcpu)
 {
@@ -274,7 +284,10 @@ static void leave_guest_state(struct thv_vcpu *vcpu)
 		this_cpu_write(x86_ibpb_exit_to_user, true);
 }
 
-/* Enter, and enter again for as long as the exits are quick ones. true: the last one has been dealt with. */
+/*
+ * Enter, and enter again for as long as the exits are quick ones. true: the last one has been
+ * dealt with.
+ */
 static bool enter_and_handle(struct thv_vcpu *vcpu, enum thv_next *next)
 {
 	do {
@@ -288,8 +301,8 @@ static bool enter_and_handle(struct thv_vcpu *vcpu, enum thv_next *next)
 }
 
 /*
- * Interrupts have to be off from the last look at the requests until the guest runs: then whoever comes later
- * sends an interrupt, and that is taken in the guest, and is an exit.
+ * Interrupts have to be off from the last look at the requests until the guest runs: then whoever
+ * comes later sends an interrupt, and that is taken in the guest, and is an exit.
  */
 static enum thv_next enter_guest(struct thv_vcpu *vcpu)
 {
@@ -379,7 +392,10 @@ static int tell_eoi(struct thv_vcpu *vcpu)
 	return TO_USER;
 }
 
-/* By enum thv_request. What may return other than GO comes last: the others have been served then. */
+/*
+ * By enum thv_request. What may return other than GO comes last: the others have been served
+ * then.
+ */
 static int (* const duties[])(struct thv_vcpu *vcpu) = {
 	[THV_REQ_EVENT] = collect_events,
 	[THV_REQ_FLUSH_SECOND] = flush_second,
@@ -451,10 +467,12 @@ static int run_loop(struct thv_vcpu *vcpu)
 /* ---- THV_RUN ---- */
 
 /* Flags that exist (SDM 3.4.3); bit 1 is always set. */
-#define RFLAGS_BITS (X86_EFLAGS_CF | X86_EFLAGS_PF | X86_EFLAGS_AF | X86_EFLAGS_ZF | X86_EFLAGS_SF | \
-		     X86_EFLAGS_TF | X86_EFLAGS_IF | X86_EFLAGS_DF | X86_EFLAGS_OF | X86_EFLAGS_IOPL | \
-		     X86_EFLAGS_NT | X86_EFLAGS_RF | X86_EFLAGS_VM | X86_EFLAGS_AC | X86_EFLAGS_VIF | \
-		     X86_EFLAGS_VIP | X86_EFLAGS_ID)
+#define RFLAGS_BITS							\
+	(X86_EFLAGS_CF | X86_EFLAGS_PF | X86_EFLAGS_AF | X86_EFLAGS_ZF |	\
+	 X86_EFLAGS_SF | X86_EFLAGS_TF | X86_EFLAGS_IF | X86_EFLAGS_DF |	\
+	 X86_EFLAGS_OF | X86_EFLAGS_IOPL | X86_EFLAGS_NT | X86_EFLAGS_RF |	\
+	 X86_EFLAGS_VM | X86_EFLAGS_AC | X86_EFLAGS_VIF | X86_EFLAGS_VIP |	\
+	 X86_EFLAGS_ID)
 
 bool thv_rflags_valid(u64 rflags)
 {
@@ -793,6 +811,7 @@ static struct file *publish(struct thv_vcpu *vcpu)
 	if (IS_ERR(file))
 		return file;
 	thv_vm_get(vcpu->vm);
+	/* pairs with thv_vm_vcpu() */
 	smp_store_release(&vcpu->vm->vcpus[vcpu->id], vcpu);
 	vcpu->vm->nr_vcpus++;
 	return file;

@@ -77,8 +77,10 @@ struct thv_vcpu {
 	u32 terminal;			/* a terminal exit was given: every RUN repeats it */
 
 	/* what the guest sees */
-	struct thv_regs regs;		/* gpr[] always but RSP; RSP, RIP, RFLAGS after read_regs() */
-	u64 cr0;			/* cr0, cr4: bits the guest may change by itself (TS, WP, PGE, ...) */
+	/* gpr[] always but RSP; RSP, RIP, RFLAGS after read_regs() */
+	struct thv_regs regs;
+	/* cr0, cr4: bits the guest may change by itself (TS, WP, PGE, ...) */
+	u64 cr0;
 	u64 cr4;			/* are current after get_context() or get_sregs() only */
 	u64 efer;
 	u64 cr2;
@@ -106,12 +108,18 @@ void thv_vcpu_destroy(struct thv_vcpu *vcpu);	/* called by vm.c when the VM goes
 /* Any context: make it look at its requests: out of the guest, or out of its sleep. */
 void thv_vcpu_kick(struct thv_vcpu *vcpu);
 void thv_vcpu_request(struct thv_vcpu *vcpu, enum thv_request request);
-/* As a request to every vCPU of the VM, and return once none can still be in the guest without having seen it. */
+/*
+ * As a request to every vCPU of the VM, and return once none can still be in the guest without
+ * having seen it.
+ */
 void thv_vm_request_all(struct thv_vm *vm, enum thv_request request);
 
 /* The vCPU's thread, loaded: the state at power-up, or with @init after an INIT (SDM table 10-1) */
 void thv_vcpu_reset(struct thv_vcpu *vcpu, bool init);
-/* Outside THV_RUN, vcpu->lock held: put the vCPU on this CPU for backend operations, and off again. */
+/*
+ * Outside THV_RUN, vcpu->lock held: put the vCPU on this CPU for backend operations, and off
+ * again.
+ */
 void thv_vcpu_load(struct thv_vcpu *vcpu);
 void thv_vcpu_put(struct thv_vcpu *vcpu);
 
@@ -133,7 +141,8 @@ void thv_vcpu_sipi(struct thv_vcpu *vcpu, u8 vector);
 void thv_vcpu_notify_eoi(struct thv_vcpu *vcpu, u8 vector);	/* the vCPU's thread */
 
 /* event.c: the vCPU's thread */
-void thv_raise(struct thv_vcpu *vcpu, u8 vector);			/* an exception without error code */
+/* an exception without error code */
+void thv_raise(struct thv_vcpu *vcpu, u8 vector);
 void thv_raise_error(struct thv_vcpu *vcpu, u8 vector, u32 error);
 void thv_raise_pf(struct thv_vcpu *vcpu, u64 address, u32 error);
 void thv_raise_db(struct thv_vcpu *vcpu, u64 dr6_bits);
@@ -153,8 +162,9 @@ enum thv_next thv_exit_unsupported(struct thv_vcpu *vcpu, u32 what, u64 reason, 
 /* memory.c: a second-level fault, struct thv_fault in memory.h */
 
 /*
- * The instruction that caused this exit has been carried out: RIP moves past it, interrupt shadows end,
- * its single-step trap becomes due. false: its length is not known (nothing is changed).
+ * The instruction that caused this exit has been carried out: RIP moves past it, interrupt
+ * shadows end, its single-step trap becomes due. false: its length is not known (nothing is
+ * changed).
  */
 bool thv_skip_instruction(struct thv_vcpu *vcpu);
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The local APIC: by its page and by MSRs, with and without the processor's help; interrupts from the
- * launcher, from messages, eventfds, timers and other vCPUs. And doorbells, the other direction.
+ * The local APIC: by its page and by MSRs, with and without the processor's help; interrupts from
+ * the launcher, from messages, eventfds, timers and other vCPUs. And doorbells, the other
+ * direction.
  *
- * Without APIC virtualization accesses to the page are MMIO exits; the test plays the launcher's part:
- * it knows the two instructions the payload uses.
+ * Without APIC virtualization accesses to the page are MMIO exits; the test plays the launcher's
+ * part: it knows the two instructions the payload uses.
  */
 #include <pthread.h>
 #include <sys/eventfd.h>
@@ -236,7 +237,10 @@ TEST_F(apic, keeps_what_is_written)
 	EXPECT_EQ(0xff000000, read_reg(self->vcpu, ICR2));
 }
 
-/* By MSR reserved bits and what cannot be done are #GP, by the page they are ignored (SDM 11.12.1) */
+/*
+ * By MSR reserved bits and what cannot be done are #GP, by the page they are ignored (SDM
+ * 11.12.1)
+ */
 TEST_F(apic, treats_reserved_bits_as_its_mode_does)
 {
 	static const u32 read_only[] = { ID, VERSION, PPR, LDR, ISR, TMR, IRR, TMCCT };
@@ -652,8 +656,8 @@ TEST_F(apic, a_deadline_is_for_its_mode_only)
 }
 
 /*
- * Threat 28: a period of nothing must not keep the host busy for ever. The guest may get nowhere, in its
- * handler all the time; but signals reach its thread.
+ * Threat 28: a period of nothing must not keep the host busy for ever. The guest may get nowhere,
+ * in its handler all the time; but signals reach its thread.
  */
 TEST_F(apic, tiny_periods_starve_nobody)
 {
@@ -918,7 +922,10 @@ TEST_F(apic, a_memory_doorbell_rings)
 	__guest_start(self->vcpu, guest_apic_store, (const u64[6]){ GUEST_HOLE + 0x50, 1 });
 	run_apic(self->vcpu);
 	EXPECT_LE(1, rung(fd));
-	/* Where the processor does not tell the instruction's length, the launcher has to carry it out */
+	/*
+	 * Where the processor does not tell the instruction's length, the launcher has to carry
+	 * it out
+	 */
 	if (run->exit == THV_EXIT_MMIO) {
 		EXPECT_EQ(GUEST_HOLE + 0x50, run->mmio.gpa);
 		vcpu_complete(self->vcpu, 2);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Every ioctl's argument: addresses that cannot be used, sizes, reserved fields (each by one table);
- * every byte that comes back is one that was written (threat 11); nonsense at random; and a run
- * page that another thread scribbles over (threat 17).
+ * Every ioctl's argument: addresses that cannot be used, sizes, reserved fields (each by one
+ * table); every byte that comes back is one that was written (threat 11); nonsense at random; and
+ * a run page that another thread scribbles over (threat 17).
  */
 #include <pthread.h>
 #include <signal.h>
@@ -66,7 +66,8 @@ static const struct known {
 	KNOWN(VCPU, APIC_ACCESS, struct thv_apic_access),
 };
 
-#define each_known(k) (k) = all; (k) < all + ARRAY_SIZE(all); (k)++
+#define each_known(k) \
+	unsigned int n = 0; (k) = &all[n], n < ARRAY_SIZE(all); n++
 
 /* An argument that would do, so that what is refused is refused for the one thing that is wrong */
 static void fill_good(FIXTURE_DATA(arguments) *self, const struct known *k, void *arg)
@@ -148,7 +149,7 @@ TEST_F(arguments, addresses_that_cannot_be_used_are_efault)
 	for (each_known(k))
 		for (i = 0; i < ARRAY_SIZE(bad); i++)
 			EXPECT_EQ(-EFAULT, call(self, k, k->cmd, bad[i]))
-				TH_LOG("%s, address %u of the list", k->name, i);
+				TH_LOG("ioctl %#lx, address %u of the list", k->cmd, i);
 }
 
 TEST_F(arguments, an_argument_that_reaches_into_nowhere_is_efault)
@@ -206,6 +207,7 @@ TEST_F(arguments, the_longest_struct_there_can_be)
 	for (each_known(k)) {
 		int result;
 
+		memset(buffer, 0, _IOC_SIZEMASK);
 		fill_good(self, k, buffer);
 		result = call(self, k, OF_SIZE(k->cmd, _IOC_SIZEMASK), buffer);
 		EXPECT_TRUE(result != -E2BIG && result != -EFAULT && result != -ENOTTY)

@@ -186,7 +186,9 @@ TEST_F(events, page_faults_have_error_code_and_address)
 		EXPECT_PF(guest_events_load, 9);
 }
 
-/* The gates of #DE and #UD are not present; #NP after the first is a double fault (SDM table 6-5) */
+/*
+ * The gates of #DE and #UD are not present; #NP after the first is a double fault (SDM table 6-5)
+ */
 TEST_F(events, an_exception_in_delivery_is_a_double_fault)
 {
 	vm_at(self->vm, GUEST_IDT, u64)[0] &= ~BIT(47);

@@ -299,7 +299,10 @@ TEST_F(exits, rep_ins)
 	EXPECT_EQ(GUEST_DATA + 16, guest_finish(self->vcpu));
 }
 
-/* Whether this exits, the manual leaves open; if so, the launcher sees that there is nothing to do. */
+/*
+ * Whether this exits, the manual leaves open; if so, the launcher sees that there is nothing to
+ * do.
+ */
 TEST_F(exits, rep_outs_of_nothing_is_nothing)
 {
 	guest_start(self->vcpu, guest_exits_rep_outsw, 0x3f8, GUEST_DATA, 0);
@@ -390,6 +393,26 @@ TEST_F(exits, mmio_by_the_page_walk_is_told_as_such)
 	run_until(self->vcpu, THV_EXIT_MMIO);
 	EXPECT_EQ(GUEST_HOLE, self->run->mmio.gpa & ~0xfffULL);
 	EXPECT_NE(0, self->run->mmio.flags & THV_MMIO_TABLE);
+}
+
+/* Threat 18: half of it memory, half not; or on two pages without memory */
+TEST_F(exits, mmio_across_a_boundary_is_told_before_anything_is_written)
+{
+	u64 end = GUEST_MEMORY - 4;
+
+	*vm_at(self->vm, end, u32) = 0x5a5a5a5a;
+	guest_start(self->vcpu, guest_exits_store64, end, 0x1122334455667788);
+	run_until(self->vcpu, THV_EXIT_MMIO);
+	EXPECT_NE(0, self->run->mmio.access & THV_ACCESS_WRITE);
+	EXPECT_EQ(GUEST_MEMORY, self->run->mmio.gpa);
+	vcpu_complete(self->vcpu, 3);
+	guest_finish(self->vcpu);
+	guest_start(self->vcpu, guest_exits_store64, GUEST_HOLE + 0xffc, 0x1122334455667788);
+	run_until(self->vcpu, THV_EXIT_MMIO);
+	EXPECT_EQ(GUEST_HOLE, self->run->mmio.gpa & ~0x1fffULL);
+	/* Carried out by the launcher as one: it does not come a second time for the other page */
+	vcpu_complete(self->vcpu, 3);
+	guest_finish(self->vcpu);
 }
 
 TEST_F(exits, executing_where_no_memory_is)
@@ -487,9 +510,12 @@ TEST_F(exits, mov_to_cr0_changes_it_or_faults)
 
 	EXPECT_EQ(13, guest_call(vcpu, guest_exits_set_cr0, CR0_NOW | BIT(32)));
 	EXPECT_EQ(13, guest_call(vcpu, guest_exits_set_cr0, CR0_NOW | BIT(63)));
-	EXPECT_EQ(13, guest_call(vcpu, guest_exits_set_cr0, CR0_NOW & ~BIT(0)));	/* PG without PE */
-	EXPECT_EQ(13, guest_call(vcpu, guest_exits_set_cr0, CR0_NOW & ~BIT(31)));	/* in 64-bit mode */
-	EXPECT_EQ(13, guest_call(vcpu, guest_exits_set_cr0, CR0_NOW | BIT(29)));	/* NW without CD */
+	/* PG without PE */
+	EXPECT_EQ(13, guest_call(vcpu, guest_exits_set_cr0, CR0_NOW & ~BIT(0)));
+	/* in 64-bit mode */
+	EXPECT_EQ(13, guest_call(vcpu, guest_exits_set_cr0, CR0_NOW & ~BIT(31)));
+	/* NW without CD */
+	EXPECT_EQ(13, guest_call(vcpu, guest_exits_set_cr0, CR0_NOW | BIT(29)));
 	EXPECT_EQ(CR0_NOW, guest_call(vcpu, guest_exits_get_cr0));
 }
 
@@ -544,7 +570,8 @@ TEST_F(exits, mov_to_cr4_changes_it_or_faults)
 	EXPECT_EQ(NONE, guest_call(vcpu, guest_exits_set_cr4, cr4 | BIT(3) | BIT(2)));
 	EXPECT_EQ(cr4 | BIT(3) | BIT(2), guest_call(vcpu, guest_exits_get_cr4));
 	EXPECT_EQ(NONE, guest_call(vcpu, guest_exits_set_cr4, cr4));
-	EXPECT_EQ(13, guest_call(vcpu, guest_exits_set_cr4, cr4 & ~BIT(5)));	/* PAE, in long mode */
+	/* PAE, in long mode */
+	EXPECT_EQ(13, guest_call(vcpu, guest_exits_set_cr4, cr4 & ~BIT(5)));
 	EXPECT_EQ(13, guest_call(vcpu, guest_exits_set_cr4, cr4 | BIT(13)));	/* VMXE */
 	EXPECT_EQ(13, guest_call(vcpu, guest_exits_set_cr4, cr4 | BIT(14)));	/* SMXE */
 	EXPECT_EQ(13, guest_call(vcpu, guest_exits_set_cr4, cr4 | BIT(15)));
@@ -655,7 +682,8 @@ TEST_F(exits, instructions_do_what_they_do_without_a_hypervisor)
 
 TEST_F(exits, vmcall_is_answered_at_cpl_0_and_refused_at_cpl_3)
 {
-	EXPECT_EQ(-1000ULL, guest_call(self->vcpu, guest_exits_vmcall));		/* KVM_ENOSYS */
+	/* KVM_ENOSYS */
+	EXPECT_EQ(-1000ULL, guest_call(self->vcpu, guest_exits_vmcall));
 	EXPECT_EQ(-1ULL, guest_call(self->vcpu, guest_exits_vmcall_user));	/* KVM_EPERM */
 }
 
@@ -781,7 +809,9 @@ TEST_F(exits, a_rip_beyond_the_address_space_fails_the_entry)
 	EXPECT_EQ(0x1234, guest_call(self->vcpu, guest_exits_nothing));
 }
 
-/* Between two THV_RUN a vCPU's state is whole: what was to be delivered is still to be delivered. */
+/*
+ * Between two THV_RUN a vCPU's state is whole: what was to be delivered is still to be delivered.
+ */
 TEST_F(exits, a_failed_entry_loses_no_event)
 {
 	struct thv_event_state events;

@@ -153,7 +153,10 @@ TEST_F(isolation, a_new_vcpu_has_nothing_of_anybodys_fpu)
 	unsigned int i;
 
 	memset(before, 0xa5, sizeof(before));
-	/* The guest is asked for pattern 0 in register 0, 1 in 1...: zeros differ in all but the first */
+	/*
+	 * The guest is asked for pattern 0 in register 0, 1 in 1...: zeros differ in all but the
+	 * first
+	 */
 	guest_start(self->vcpu, guest_isolation_check, 0);
 	ASSERT_EQ(0, run_with_xmm(self->vcpu->fd, before, after));
 	EXPECT_EQ(30, self->vcpu->run->regs.gpr[THV_RAX]);
@@ -429,7 +432,10 @@ struct table {
 	u64 base;
 } __attribute__((packed));
 
-/* A VM exit makes both limits 64 KiB: what lies behind the tables is not for user mode (SDM 28.5.2) */
+/*
+ * A VM exit makes both limits 64 KiB: what lies behind the tables is not for user mode (SDM
+ * 28.5.2)
+ */
 TEST_F(isolation, descriptor_tables_are_as_long_as_before)
 {
 	struct table gdt_before = {}, idt_before = {}, gdt = {}, idt = {};

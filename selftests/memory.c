@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Guest memory is the launcher's own, and the host may do to it what it does to any: give it on demand,
- * take it back, replace, protect, merge, copy on write, back it with huge pages. The guest
- * follows, also while it runs.
+ * Guest memory is the launcher's own, and the host may do to it what it does to any: give it on
+ * demand, take it back, replace, protect, merge, copy on write, back it with huge pages. The
+ * guest follows, also while it runs.
  */
 #include <linux/userfaultfd.h>
 #include <poll.h>
@@ -290,7 +290,9 @@ TEST_F(memory, of_a_truncated_file_is_a_fault)
 	EXPECT_EQ(0, guest_finish(self->vcpu));
 }
 
-/* Without a page of its own behind it, what the host maps is refused: here the kernel's vvar page */
+/*
+ * Without a page of its own behind it, what the host maps is refused: here the kernel's vvar page
+ */
 TEST_F(memory, that_is_no_memory_of_the_hosts_is_a_fault)
 {
 	FILE *maps = fopen("/proc/self/maps", "r");
@@ -502,7 +504,10 @@ static void *run_through(void *arg)
 	return NULL;
 }
 
-/* Stamps (threats 21 and 22): a page is replaced by one with a higher stamp; after that, none sees the old */
+/*
+ * Stamps (threats 21 and 22): a page is replaced by one with a higher stamp; after that, none
+ * sees the old
+ */
 TEST_F(memory, a_replaced_page_is_not_seen_any_more)
 {
 	enum { ROUNDS = 300 };

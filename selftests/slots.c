@@ -282,7 +282,10 @@ TEST_F(refusal, decides_boundary_cases_as_the_model_does)
 			hva = size ? slot->hva : 0;
 		}
 		expected = model_set(&model, id, gpa, size, hva);
-		/* A slot of more than 8 TiB may be refused: the interface does not say how large one can be */
+		/*
+		 * A slot of more than 8 TiB may be refused: the interface does not say how large
+		 * one can be
+		 */
 		if (!expected && size > 1ULL << 40) {
 			int result = set(self, id, 0, gpa, size, hva);
 

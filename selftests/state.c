@@ -240,7 +240,10 @@ TEST_F(state, a_new_vcpu_is_in_the_reset_state)
 	EXPECT_EQ(0x400, debug.dr7);
 	must_get(vm->vcpu, THV_STATE_FPU, &fpu);
 	EXPECT_EQ(1, fpu.xcr0);
-	/* FCW after reset is 0x40, MXCSR 0x1f80 (SDM table 10-1); FNINIT's 0x37f is what the host initialises to */
+	/*
+	 * FCW after reset is 0x40, MXCSR 0x1f80 (SDM table 10-1); FNINIT's 0x37f is what the host
+	 * initialises to
+	 */
 	EXPECT_EQ(0x1f80, *(u32 *)(fpu.xsave + 24));
 	must_get(vm->vcpu, THV_STATE_EVENTS, &events);
 	EXPECT_EQ(THV_MP_RUNNING, events.mp_state);
@@ -289,7 +292,8 @@ TEST_F(state, modes_are_accepted_and_refused_as_the_model_does)
 	must(thv_ioctl(thv_device(), THV_GET_CPUID, &cpuid));
 	pcid = cpuid.ecx & BIT(17);
 	must_get(self->vcpu, THV_STATE_SREGS, &good);
-	for (bits = 0; bits < BIT(13); bits += 3) {	/* 3: a third of them, evenly; time is dear */
+	/* 3: a third of them, evenly; time is dear */
+	for (bits = 0; bits < BIT(13); bits += 3) {
 		bool possible;
 
 		sregs = good;
@@ -643,7 +647,9 @@ static unsigned int compare_readable(struct __test_metadata *_metadata, FIXTURE_
 	for (i = 0; i < count; i++) {
 		bool guest = bitmap[i / 8] & BIT(i % 8);
 
-		/* The host is asked for those alone that the guest can read, and their neighbours */
+		/*
+		 * The host is asked for those alone that the guest can read, and their neighbours
+		 */
 		if (!guest && i && !(bitmap[(i - 1) / 8] & BIT((i - 1) % 8)))
 			continue;
 		EXPECT_EQ(guest, !vcpu_get_msr(self->vcpu, first + i, &value))
@@ -841,7 +847,8 @@ TEST_F(state, impossible_events_are_refused_and_change_nothing)
 		{ .flags = THV_EVENT_REINJECT, .reinject = BIT(31) },
 		{ .flags = THV_EVENT_REINJECT, .reinject = 1 << 8 },		/* reserved type */
 		{ .flags = THV_EVENT_REINJECT, .reinject = 7 << 8 },
-		{ .flags = THV_EVENT_REINJECT, .reinject = 3 | 2 << 8 },	/* an NMI is vector 2 */
+		/* an NMI is vector 2 */
+		{ .flags = THV_EVENT_REINJECT, .reinject = 3 | 2 << 8 },
 		{ .flags = THV_EVENT_REINJECT, .reinject = 32 | 3 << 8 },
 		{ .flags = THV_EVENT_REINJECT, .reinject = 0x80 | 4 << 8 },	/* no length */
 		{ .flags = THV_EVENT_REINJECT, .reinject = 0x80 | 4 << 8, .reinject_length = 16 },

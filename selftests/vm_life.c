@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include "kselftest_harness.h"
 #include "lib/vm.h"
@@ -322,7 +324,10 @@ TEST(the_run_page_is_mapped_whole_and_shared_only)
 	EXPECT_EQ(5, b->immediate_exit);
 }
 
-/* Any page beyond the run page would be the kernel's: a mapping may grow, but shows nothing there. */
+/*
+ * Any page beyond the run page would be the kernel's: a mapping may grow, but shows nothing
+ * there.
+ */
 TEST_SIGNAL(nothing_is_behind_the_run_page, SIGBUS)
 {
 	struct vm *vm = vm_create_bare(0);
@@ -633,11 +638,84 @@ TEST(root_can_open_every_vm)
 	kill(pid, SIGKILL);
 }
 
+/* ---- what a VM costs is charged to who makes it (threat 33) ---- */
+
+#define CGROUP	"/sys/fs/cgroup/thv-selftest"
+#define LIMIT	(16 << 20)
+
+static bool write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+	bool written = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	if (fd >= 0)
+		close(fd);
+	return written;
+}
+
+static long read_number(const char *path)
+{
+	char text[32] = "";
+	int fd = open(path, O_RDONLY);
+
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) < 0)
+		return -1;
+	close(fd);
+	return atol(text);
+}
+
+/* Makes VMs with vCPUs until something says no; never returns */
+static void make_vms_for_ever(void)
+{
+	struct rlimit files = { 65536, 65536 };
+	struct thv_create_vm create;
+	int vm = 0, vcpu = 0;
+	u32 id;
+
+	setrlimit(RLIMIT_NOFILE, &files);
+	while (vm >= 0 && vcpu >= 0) {
+		create = (struct thv_create_vm){};
+		vm = create_vm(&create);
+		for (id = 0; vm >= 0 && vcpu >= 0 && id < THV_MAX_VCPUS; id++)
+			vcpu = create_vcpu(vm, id);
+	}
+	_exit(vm == -ENOMEM || vcpu == -ENOMEM ? 0 : 1);
+}
+
+TEST(vms_are_charged_to_their_makers_cgroup)
+{
+	struct vm *vm = vm_create(access);
+	char text[32];
+	int status;
+	pid_t pid;
+
+	write_file("/sys/fs/cgroup/cgroup.subtree_control", "+memory");
+	REQUIRE(!mkdir(CGROUP, 0755) || errno == EEXIST, "no cgroup can be made: %s", strerror(errno));
+	snprintf(text, sizeof(text), "%d", LIMIT);
+	REQUIRE(write_file(CGROUP "/memory.max", text), "there is no memory controller");
+	pid = fork();
+	if (!pid) {
+		snprintf(text, sizeof(text), "%d", getpid());
+		if (!write_file(CGROUP "/cgroup.procs", text))
+			_exit(2);
+		make_vms_for_ever();
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	/* Told so, or killed for it; but not by using up descriptors first */
+	EXPECT_TRUE(!status || WTERMSIG(status) == SIGKILL) TH_LOG("status %#x", status);
+	EXPECT_GE(LIMIT, read_number(CGROUP "/memory.peak") > 0 ?
+		  read_number(CGROUP "/memory.peak") : 0);
+	rmdir(CGROUP);
+	/* Elsewhere nobody has noticed */
+	*vm_at(vm, GUEST_DATA, u64) = 3;
+	EXPECT_EQ(3, guest_call(vm->vcpu, guest_access_load64, GUEST_DATA));
+}
+
 /* ---- descriptors that others guess before they are handed out (threats 12 and 14) ---- */
 
 /*
- * While this runs, a descriptor number may be closed or used by the other thread at any moment; what
- * is tested is that the kernel does not mind.
+ * While this runs, a descriptor number may be closed or used by the other thread at any moment;
+ * what is tested is that the kernel does not mind.
  */
 static atomic_bool stop;
 
@@ -676,7 +754,9 @@ static void *use_them(void *errors)
 	return errors;
 }
 
-/* Fill the numbers below FIRST, so that the kernel's next ones are those the other thread guesses */
+/*
+ * Fill the numbers below FIRST, so that the kernel's next ones are those the other thread guesses
+ */
 static void use_up_low_numbers(void)
 {
 	int fd;

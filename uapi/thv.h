@@ -446,11 +446,13 @@ struct thv_event_state {
 	__u32 exception_vector;		/* 0..31 */
 	__u32 exception_error;
 	__u64 exception_payload;	/* #PF: CR2; #DB: DR6 bits */
-	__u32 reinject;			/* as VMX's and SVM's event word: bits 7:0 vector, 10:8 type, 11 has error */
+	/* as VMX's and SVM's event word: bits 7:0 vector, 10:8 type, 11 has error */
+	__u32 reinject;
 	__u32 reinject_error;
 	__u32 reinject_length;		/* instruction bytes, for software interrupts */
 	__u32 sipi_vector;
-	__u64 pending_debug;		/* debug exceptions recognised, not yet delivered (DR6 layout) */
+	/* debug exceptions recognised, not yet delivered (DR6 layout) */
+	__u64 pending_debug;
 	__u64 reserved[2];
 };
 
@@ -510,7 +512,8 @@ enum thv_translate_result {
 };
 
 struct thv_translate_level {
-	__u64 address;		/* where the entry is: guest- or (second level) host-physical 0 if not told */
+	/* where the entry is: guest- or (second level) host-physical 0 if not told */
+	__u64 address;
 	__u64 entry;
 	__u32 level;		/* 5..1, as in the SDM: 4 is PML4 */
 	__u32 flags;		/* THV_LEVEL_* */
@@ -610,10 +613,13 @@ enum thv_exit {
 	THV_EXIT_EOI = 3,	/* end of a level-triggered interrupt: tell the IOAPIC */
 	THV_EXIT_STOPPED = 4,	/* terminal: THV_CONTROL stopped the VM */
 	THV_EXIT_SHUTDOWN = 5,	/* terminal: triple fault */
-	THV_EXIT_FAIL_ENTRY = 6,	/* the processor refused the guest's state; repair it and go on */
+	/* the processor refused the guest's state; repair it and go on */
+	THV_EXIT_FAIL_ENTRY = 6,
 	THV_EXIT_MACHINE_CHECK = 7,	/* terminal: a machine check during VM entry */
-	THV_EXIT_MEMORY_FAULT = 8,	/* the launcher's own memory behind a slot is not accessible */
-	THV_EXIT_UNSUPPORTED = 9,	/* the guest did what thv cannot do here: unsupported.what */
+	/* the launcher's own memory behind a slot is not accessible */
+	THV_EXIT_MEMORY_FAULT = 8,
+	/* the guest did what thv cannot do here: unsupported.what */
+	THV_EXIT_UNSUPPORTED = 9,
 	THV_EXIT_DEBUG = 10,		/* reserved for a debugger */
 };
 
@@ -642,7 +648,8 @@ struct thv_exit_context {
 
 /* thv_exit_io.flags */
 #define THV_IO_IN	(1U << 0)
-#define THV_IO_STRING	(1U << 1)	/* INS or OUTS: gla is the memory operand; decode for the rest */
+/* INS or OUTS: gla is the memory operand; decode for the rest */
+#define THV_IO_STRING	(1U << 1)
 #define THV_IO_REP	(1U << 2)
 
 /*
@@ -669,7 +676,8 @@ struct thv_exit_mmio {
 };
 
 #define THV_MMIO_GLA	(1U << 0)	/* gla is valid */
-#define THV_MMIO_TABLE	(1U << 1)	/* the access was the guest's page walk itself: gpa is not RAM */
+/* the access was the guest's page walk itself: gpa is not RAM */
+#define THV_MMIO_TABLE	(1U << 1)
 #define THV_MMIO_READONLY (1U << 2)	/* a write to a read-only slot */
 
 struct thv_exit_eoi {
@@ -693,9 +701,11 @@ struct thv_exit_memory_fault {
 
 enum thv_unsupported {
 	THV_UNSUPPORTED_TASK_SWITCH = 1,	/* hardware task switching */
-	THV_UNSUPPORTED_REAL_MODE = 2,		/* real or virtual-8086 start without unrestricted guest */
+	/* real or virtual-8086 start without unrestricted guest */
+	THV_UNSUPPORTED_REAL_MODE = 2,
 	THV_UNSUPPORTED_FETCH = 3,		/* executing from where no memory is */
-	THV_UNSUPPORTED_EXIT = 4,		/* an exit the controls exclude: our bug or the processor's */
+	/* an exit the controls exclude: our bug or the processor's */
+	THV_UNSUPPORTED_EXIT = 4,
 	THV_UNSUPPORTED_EVENT_MMIO = 5,	/* delivering an event touched what is not memory */
 };
 
@@ -707,7 +717,8 @@ struct thv_exit_unsupported {
 };
 
 /**
- * struct thv_run - the run page: mmap(NULL, THV_RUN_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0).
+ * struct thv_run - the run page: mmap(NULL, THV_RUN_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+ * vcpu, 0).
  * @immediate_exit: set (from a signal handler, say) to make THV_RUN return -EINTR
  *	without entering the guest.
  * @dirty: THV_DIRTY_*; the kernel clears it once it has taken the registers.

@@ -20,7 +20,10 @@ static struct page *access_page;
 #define X2APIC	SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE
 #define BOTH	(SECONDARY_EXEC_APIC_REGISTER_VIRT | SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY)
 
-/* x2APIC MSRs that may be written without an exit: TPR; EOI and self-IPI, which the processor acts on (SDM 30.5) */
+/*
+ * x2APIC MSRs that may be written without an exit: TPR; EOI and self-IPI, which the processor
+ * acts on (SDM 30.5)
+ */
 static const u32 direct_writes[] = { 0x808, 0x80b, 0x83f };
 
 bool vmx_apicv(const struct thv_vcpu *vcpu)
@@ -80,7 +83,8 @@ static void update_eoi_exits(struct vmx_vcpu *vmx)
  * vmx_apic_changed - the APIC went to another mode (or is new).
  * @vcpu: the vCPU.
  *
- * Context: loaded. Without virtualization there is nothing to follow: MSRs exit and the page is not there.
+ * Context: loaded. Without virtualization there is nothing to follow: MSRs exit and the page is
+ * not there.
  */
 void vmx_apic_changed(struct thv_vcpu *vcpu)
 {
@@ -116,8 +120,9 @@ void vmx_virtual_interrupts(struct thv_vcpu *vcpu, int irr, int isr)
 }
 
 /*
- * An access the processor does not virtualize (a register that cannot be read that way, a fetch, ...): it has
- * not been carried out. As everywhere, the launcher decodes it, and hands it back by THV_APIC_ACCESS.
+ * An access the processor does not virtualize (a register that cannot be read that way, a fetch,
+ * ...): it has not been carried out. As everywhere, the launcher decodes it, and hands it back by
+ * THV_APIC_ACCESS.
  */
 enum thv_next vmx_exit_apic_access(struct vmx_vcpu *vmx)
 {

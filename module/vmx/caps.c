@@ -125,7 +125,10 @@ static const struct {
 	{ VMX_EPT_AD_BIT, false, "EPT accessed and dirty flags", THV_FEATURE_EPT_AD },
 };
 
-/* IA32_VMX_BASIC bit 55: the successors of the capability MSRs exist (SDM A.1); the kernel's name for it moved */
+/*
+ * IA32_VMX_BASIC bit 55: the successors of the capability MSRs exist (SDM A.1); the kernel's name
+ * for it moved
+ */
 #define VMX_BASIC_TRUE_CONTROLS	BIT_ULL(55)
 
 /* Without these the tag could not be recycled: VPIDs stay unused. */
@@ -237,7 +240,10 @@ static void choose_features(void)
 	if ((thv_caps.offered & APICV) == APICV &&
 	    vmx_can2(SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES))
 		thv_caps.used |= APICV;
-	/* The identity page table (cr.c) is mapped read-only, and EPT's flags make table walks count as writes */
+	/*
+	 * The identity page table (cr.c) is mapped read-only, and EPT's flags make table walks
+	 * count as writes
+	 */
 	if (!(thv_caps.used & THV_FEATURE_UNRESTRICTED))
 		thv_caps.used &= ~THV_FEATURE_EPT_AD;
 	thv_caps.phys_bits = min_t(u32, boot_cpu_data.x86_phys_bits, 48);

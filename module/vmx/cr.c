@@ -7,9 +7,10 @@
  * changes one exits (SDM 26.6.6). The value the processor runs with is derived from the guest's
  * in one place, apply_modes(), whatever changed.
  *
- * Without "unrestricted guest" the processor insists on CR0.PE and CR0.PG (SDM 24.8). Protected mode without
- * paging is then made with paging: an identity page table of our own, 32-bit format with 4-MByte pages, that
- * the guest cannot tell from none. Its CR3 is kept aside meanwhile. Real mode cannot be made that way.
+ * Without "unrestricted guest" the processor insists on CR0.PE and CR0.PG (SDM 24.8). Protected
+ * mode without paging is then made with paging: an identity page table of our own, 32-bit format
+ * with 4-MByte pages, that the guest cannot tell from none. Its CR3 is kept aside meanwhile. Real
+ * mode cannot be made that way.
  */
 #include <linux/bitfield.h>
 #include <linux/mm.h>
@@ -81,7 +82,10 @@ static u64 hardware_cr0(const struct vmx_vcpu *vmx)
 
 static u64 hardware_cr4(const struct vmx_vcpu *vmx)
 {
-	/* With CR4.MCE clear a machine check would shut down the whole machine, not the guest (SDM 16.6) */
+	/*
+	 * With CR4.MCE clear a machine check would shut down the whole machine, not the guest
+	 * (SDM 16.6)
+	 */
 	u64 cr4 = vmx->vcpu.cr4 | vmx_caps.cr4_fixed0 | (cr4_read_shadow() & X86_CR4_MCE);
 
 	if (vmx->forced_paging)
@@ -91,7 +95,10 @@ static u64 hardware_cr4(const struct vmx_vcpu *vmx)
 	return cr4;
 }
 
-/* EFER.LMA is what CR0.PG makes of EFER.LME; VM entry wants both equal once paging is on (SDM 27.3.1.1). */
+/*
+ * EFER.LMA is what CR0.PG makes of EFER.LME; VM entry wants both equal once paging is on (SDM
+ * 27.3.1.1).
+ */
 static u64 hardware_efer(const struct vmx_vcpu *vmx)
 {
 	return vmx->forced_paging ? vmx->vcpu.efer & ~(EFER_LME | EFER_LMA) : vmx->vcpu.efer;
@@ -178,7 +185,10 @@ static bool reload_pdptrs(struct vmx_vcpu *vmx, u64 cr0, u64 cr4, u64 cr3)
 	return true;
 }
 
-/* Turning paging on in 64-bit code segments, off in 64-bit mode or under PCIDE: SDM vol. 2, MOV CR */
+/*
+ * Turning paging on in 64-bit code segments, off in 64-bit mode or under PCIDE: SDM vol. 2, MOV
+ * CR
+ */
 static bool paging_switch_fails(struct vmx_vcpu *vmx, u64 cr0, u64 cr4)
 {
 	u64 changed = cr0 ^ vmx->vcpu.cr0;
@@ -331,7 +341,10 @@ static bool write_dr(struct vmx_vcpu *vmx, unsigned int number, u64 value)
 	return true;
 }
 
-/* MOV DR always exits: the guest's debug registers are in the processor only while the guest runs. */
+/*
+ * MOV DR always exits: the guest's debug registers are in the processor only while the guest
+ * runs.
+ */
 enum thv_next vmx_exit_dr(struct vmx_vcpu *vmx)
 {
 	struct thv_vcpu *vcpu = &vmx->vcpu;

@@ -30,7 +30,8 @@
 /**
  * bool thv_vmx_enter(u64 *gpr, u64 *host_rsp, u32 flags, u64 guest_spec_ctrl, u64 host_spec_ctrl)
  * @gpr:		%rdi; the guest's registers, both ways. RSP is not touched, the VMCS has it.
- * @host_rsp:		%rsi; what HOST_RSP was last set to, so that it is written only when the stack moved.
+ * @host_rsp:              %rsi; what HOST_RSP was last set to, so that it is written only when
+ * the stack moved.
  * @flags:		%edx; ENTER_* of entry.h.
  * @guest_spec_ctrl:	%rcx; IA32_SPEC_CTRL for the guest, with ENTER_SPEC_CTRL.
  * @host_spec_ctrl:	%r8; and for the host, after.
@@ -61,7 +62,10 @@ SYM_FUNC_START(thv_vmx_enter)
 	mov %edx, %ebx
 	test $ENTER_SPEC_CTRL, %ebx
 	jz 1f
-	/* From here to the entry no RET and no indirect branch: they would run under the guest's setting. */
+	/*
+	 * From here to the entry no RET and no indirect branch: they would run under the guest's
+	 * setting.
+	 */
 	mov %rcx, %rax
 	mov %rcx, %rdx
 	shr $32, %rdx
@@ -188,5 +192,8 @@ SYM_INNER_LABEL(thv_vmx_exit, SYM_L_GLOBAL)
 SYM_FUNC_END(thv_vmx_enter)
 
 .section .rodata, "a"
-/* VERW clears buffers when its operand is a writable data segment's selector, in memory (MDS white paper). */
+/*
+ * VERW clears buffers when its operand is a writable data segment's selector, in memory (MDS
+ * white paper).
+ */
 SYM_DATA_LOCAL(thv_verw_selector, .word __KERNEL_DS)

@@ -6,7 +6,8 @@
 #define ENTER_RESUME_BIT	0
 #define ENTER_RESUME		(1 << ENTER_RESUME_BIT)	/* this VMCS was launched */
 #define ENTER_VERW		(1 << 1)	/* clear the processor's buffers */
-#define ENTER_SPEC_CTRL		(1 << 2)	/* IA32_SPEC_CTRL: the guest's before, the host's after */
+/* IA32_SPEC_CTRL: the guest's before, the host's after */
+#define ENTER_SPEC_CTRL		(1 << 2)
 
 #ifndef __ASSEMBLY__
 #include <linux/types.h>

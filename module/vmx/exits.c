@@ -3,9 +3,9 @@
  * What to do about each VM exit: one table, by basic exit reason (SDM appendix C).
  *
  * A handler turns VMX's description of the exit into the neutral one of the shared code and
- * answers resume or to user. "fast" ones run with interrupts still off, do not sleep, and change nothing that
- * enter_guest_state() has loaded (XCR0, debug registers). A reason that the controls exclude names the control that does; should it come all the
- * same, the launcher is told.
+ * answers resume or to user. "fast" ones run with interrupts still off, do not sleep, and change
+ * nothing that enter_guest_state() has loaded (XCR0, debug registers). A reason that the controls
+ * exclude names the control that does; should it come all the same, the launcher is told.
  */
 #include <linux/bitfield.h>
 #include <asm/fpu/api.h>
@@ -34,7 +34,10 @@ static enum thv_next raise_gp(struct vmx_vcpu *vmx)
 
 /* ---- events ---- */
 
-/* The machine-check handler wants to know who was interrupted: user mode, as far as it should care */
+/*
+ * The machine-check handler wants to know who was interrupted: user mode, as far as it should
+ * care
+ */
 static void machine_check(void)
 {
 	struct pt_regs regs = { .cs = 3, .flags = X86_EFLAGS_IF };
@@ -43,9 +46,10 @@ static void machine_check(void)
 }
 
 /*
- * An NMI for the host arrived in the guest. It has been taken and NMIs are blocked, as after delivery
- * (SDM 28.5.5 and 26.2: "NMI exiting"). INT 2 enters the host's handler on its own stack, and that
- * handler's IRET unblocks them. So nothing may fault or IRET between the exit and here.
+ * An NMI for the host arrived in the guest. It has been taken and NMIs are blocked, as after
+ * delivery (SDM 28.5.5 and 26.2: "NMI exiting"). INT 2 enters the host's handler on its own
+ * stack, and that handler's IRET unblocks them. So nothing may fault or IRET between the exit and
+ * here.
  */
 static __always_inline void host_nmi(void)
 {
@@ -53,8 +57,8 @@ static __always_inline void host_nmi(void)
 }
 
 /*
- * IRET had unblocked NMIs when its own memory access (or what it popped) exited: it will run again, so
- * they are blocked still (SDM 28.2.3, 28.2.1 bit 12).
+ * IRET had unblocked NMIs when its own memory access (or what it popped) exited: it will run
+ * again, so they are blocked still (SDM 28.2.3, 28.2.1 bit 12).
  */
 static void nmi_still_blocked(struct vmx_vcpu *vmx, u64 word)
 {
@@ -62,7 +66,10 @@ static void nmi_still_blocked(struct vmx_vcpu *vmx, u64 word)
 		vmx_set_interruptibility(vmx, vmx_interruptibility(vmx) | THV_BLOCK_NMI);
 }
 
-/* An event was not delivered after all, and has to be; @word describes it, @error and @length are fields */
+/*
+ * An event was not delivered after all, and has to be; @word describes it, @error and @length are
+ * fields
+ */
 static void deliver_again(struct vmx_vcpu *vmx, u32 word, u32 error, u32 length)
 {
 	struct thv_event *event = &vmx->vcpu.events.reinject;
@@ -86,7 +93,10 @@ static void note_broken_off(struct vmx_vcpu *vmx)
 	thv_count(&vmx->vcpu, reinjections);
 }
 
-/* The entry failed, with an event in its hands, which is only cleared when the guest has run (SDM 27.8) */
+/*
+ * The entry failed, with an event in its hands, which is only cleared when the guest has run (SDM
+ * 27.8)
+ */
 static void take_back(struct vmx_vcpu *vmx)
 {
 	u32 word = vmread(VM_ENTRY_INTR_INFO_FIELD);
@@ -290,7 +300,10 @@ static enum thv_next exit_ept_misconfig(struct vmx_vcpu *vmx)
 	return THV_NEXT_USER;
 }
 
-/* Failed to load the guest: the state is as it was, the launcher may repair it and try again (SDM 27.8) */
+/*
+ * Failed to load the guest: the state is as it was, the launcher may repair it and try again (SDM
+ * 27.8)
+ */
 static enum thv_next failed_entry(struct vmx_vcpu *vmx)
 {
 	struct thv_run *run = vmx->vcpu.run;
@@ -335,7 +348,8 @@ static const struct exit exits[] = {
 	[10] = { "CPUID", FAST(exit_cpuid) },
 	[11] = { "GETSEC", FAST(raise_ud) },		/* SMX is not offered */
 	[12] = { "HLT", FAST(exit_hlt) },
-	[13] = { "INVD", FAST(resume_past) },		/* guest memory is coherent, and the host's */
+	/* guest memory is coherent, and the host's */
+	[13] = { "INVD", FAST(resume_past) },
 	[14] = { "INVLPG", NEVER("INVLPG exiting is 0") },
 	[15] = { "RDPMC", FAST(raise_gp) },		/* no counters are offered */
 	[16] = { "RDTSC", NEVER("RDTSC exiting is 0") },
@@ -373,7 +387,8 @@ static const struct exit exits[] = {
 	[51] = { "RDTSCP", NEVER("RDTSC exiting is 0") },
 	[52] = { "preemption timer", NEVER("activate VMX-preemption timer is 0") },
 	[53] = { "INVVPID", FAST(raise_ud) },
-	[54] = { "WBINVD", FAST(resume_past) },		/* no device here sees memory but through caches */
+	/* no device here sees memory but through caches */
+	[54] = { "WBINVD", FAST(resume_past) },
 	[55] = { "XSETBV", SLOW(exit_xsetbv) },
 	[56] = { "APIC write", FAST(vmx_exit_apic_write) },
 	[57] = { "RDRAND", NEVER("RDRAND exiting is 0") },

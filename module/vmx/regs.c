@@ -76,9 +76,10 @@ void vmx_set_interruptibility(struct vmx_vcpu *vmx, u32 value)
 }
 
 /*
- * The length is defined for exits that an instruction causes (SDM 28.2.5), and the table of exits lets only those
- * come here, with one exception: EPT violations of doorbells. There the SDM promises nothing, but every processor
- * tells it, and the memory doorbells of other hypervisors count on that. A hypervisor below us might not.
+ * The length is defined for exits that an instruction causes (SDM 28.2.5), and the table of exits
+ * lets only those come here, with one exception: EPT violations of doorbells. There the SDM
+ * promises nothing, but every processor tells it, and the memory doorbells of other hypervisors
+ * count on that. A hypervisor below us might not.
  */
 static u32 instruction_length(struct vmx_vcpu *vmx)
 {
@@ -90,7 +91,10 @@ static u32 instruction_length(struct vmx_vcpu *vmx)
 	return length <= 15 ? length : 0;
 }
 
-/* Past the instruction: RIP, the end of interrupt shadows, the single-step trap (SDM 6.8.3, 18.3.1.4) */
+/*
+ * Past the instruction: RIP, the end of interrupt shadows, the single-step trap (SDM 6.8.3,
+ * 18.3.1.4)
+ */
 bool vmx_skip(struct thv_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
@@ -116,7 +120,9 @@ bool vmx_skip(struct thv_vcpu *vcpu)
 
 /* ---- segments ---- */
 
-/* Base, limit, access rights and selector of segment @id lie at a fixed distance from those of ES */
+/*
+ * Base, limit, access rights and selector of segment @id lie at a fixed distance from those of ES
+ */
 #define SEGMENT(field, id)	(GUEST_ES_##field + 2 * (id))
 
 static void get_segment(struct thv_segment *segment, int id)
@@ -271,7 +277,10 @@ int vmx_get_msr(struct thv_vcpu *vcpu, u32 index, u64 *value)
 	return 0;
 }
 
-/* The values have been checked (msr.c). A preemption between note and write would do the write twice: no harm. */
+/*
+ * The values have been checked (msr.c). A preemption between note and write would do the write
+ * twice: no harm.
+ */
 int vmx_set_msr(struct thv_vcpu *vcpu, u32 index, u64 value)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);

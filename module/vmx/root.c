@@ -101,8 +101,8 @@ void vmx_cpu_off(void)
 
 /*
  * The machine crashes or reboots: INIT is blocked in VMX operation (SDM 24.8), so it must end.
- * The active VMCSs are cleared first: the processor may write them back to memory at any time, also to
- * where the next kernel lives.
+ * The active VMCSs are cleared first: the processor may write them back to memory at any time,
+ * also to where the next kernel lives.
  */
 void vmx_emergency_off(void)
 {

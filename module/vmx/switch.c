@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What belongs to the host while its own code runs and to the guest while that
- * runs, and that VM entry and exit do not exchange by themselves: some MSRs, the
- * user's segments, and the speculation barriers. Exchanged as seldom as can be: the guest's values stay
- * in the processor from the first entry until the vCPU leaves the CPU or the thread returns to user mode,
- * since kernel code uses none of them.
+ * What belongs to the host while its own code runs and to the guest while that runs, and that VM
+ * entry and exit do not exchange by themselves: some MSRs, the user's segments, and the
+ * speculation barriers. Exchanged as seldom as can be: the guest's values stay in the processor
+ * from the first entry until the vCPU leaves the CPU or the thread returns to user mode, since
+ * kernel code uses none of them.
  */
 #include <linux/percpu.h>
 #include <linux/slab.h>
@@ -85,7 +85,10 @@ static void save_segments(struct vmx_host *host)
 	}
 }
 
-/* A VM exit left null selectors (setup_host()) and the FS base; a selector's load changes the base, so it comes first. */
+/*
+ * A VM exit left null selectors (setup_host()) and the FS base; a selector's load changes the
+ * base, so it comes first.
+ */
 static void restore_segments(const struct vmx_host *host)
 {
 	if (unlikely(host->ldt))
@@ -138,7 +141,8 @@ static void host_msrs(struct vmx_vcpu *vmx)
 
 	if (!vmx->guest_msrs)
 		return;
-	rdmsrl(MSR_KERNEL_GS_BASE, vmx->msr[VMX_KERNEL_GS_BASE]);	/* SWAPGS changes it, no exit */
+	/* SWAPGS changes it, no exit */
+	rdmsrl(MSR_KERNEL_GS_BASE, vmx->msr[VMX_KERNEL_GS_BASE]);
 	restore_segments(&vmx->host);
 	swap_msrs(vmx->msr, msrs->value);
 	wrmsrl(MSR_KERNEL_GS_BASE, msrs->value[VMX_KERNEL_GS_BASE]);
@@ -226,7 +230,10 @@ void vmx_mitigations_exit(void)
 	l1d_pages = NULL;
 }
 
-/* L1TF: a guest may read what is in L1D. Fill it with zeros: the pages first, so that no TLB miss brings in a table. */
+/*
+ * L1TF: a guest may read what is in L1D. Fill it with zeros: the pages first, so that no TLB miss
+ * brings in a table.
+ */
 static void displace_l1d(void)
 {
 	const volatile u8 *p = l1d_pages;

@@ -217,7 +217,10 @@ static void setup_host(void)
 	vmwrite(HOST_IA32_EFER, value);
 }
 
-/* Without these, #AC or #DB raised while either is delivered would never end (CVE-2015-5307, -8104). */
+/*
+ * Without these, #AC or #DB raised while either is delivered would never end (CVE-2015-5307,
+ * -8104).
+ */
 #define ALWAYS_INTERCEPTED (BIT(X86_TRAP_DB) | BIT(X86_TRAP_AC) | BIT(X86_TRAP_MC))
 
 /* Stop the host's counters, PEBS among them, while the guest runs: both controls or none */

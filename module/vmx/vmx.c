@@ -151,7 +151,10 @@ static void inject(struct thv_vcpu *vcpu, const struct thv_event *event)
 		(event->has_error ? INTR_INFO_DELIVER_CODE_MASK : 0));
 	if (likely(!shadows))
 		return;
-	/* A #DB in a shadow under RFLAGS.TF: VM entry wants to see the trap that waits (SDM 27.3.1.5) */
+	/*
+	 * A #DB in a shadow under RFLAGS.TF: VM entry wants to see the trap that waits (SDM
+	 * 27.3.1.5)
+	 */
 	vmx_read_regs(vcpu);
 	if (event->vector == X86_TRAP_DB && event->type == THV_EVENT_FAULT &&
 	    (vcpu->regs.rflags & X86_EFLAGS_TF))
@@ -178,7 +181,10 @@ static void windows(struct thv_vcpu *vcpu, bool interrupt, bool nmi)
 	vmx_set_cpu(to_vmx(vcpu), CPU_BASED_INTR_WINDOW_EXITING | CPU_BASED_NMI_WINDOW_EXITING, set);
 }
 
-/* Bits 3:0 (breakpoints) are where DR6 has them; BS is, too; "enabled breakpoint" stands for any of them */
+/*
+ * Bits 3:0 (breakpoints) are where DR6 has them; BS is, too; "enabled breakpoint" stands for any
+ * of them
+ */
 static u64 get_pending_debug(struct thv_vcpu *vcpu)
 {
 	return vmread(GUEST_PENDING_DBG_EXCEPTIONS) & (DR_TRAP_BITS | VMX_PENDING_BS);

@@ -32,7 +32,8 @@
 #define VMX_IO_STRING		BIT(4)
 #define VMX_IO_REP		BIT(5)
 #define VMX_IO_PORT		GENMASK_ULL(31, 16)
-#define VMX_INFO_ADDRESS_SIZE	GENMASK(9, 7)		/* SDM table 28-8: 0: 16, 1: 32, 2: 64 bits */
+/* SDM table 28-8: 0: 16, 1: 32, 2: 64 bits */
+#define VMX_INFO_ADDRESS_SIZE	GENMASK(9, 7)
 #define VMX_APIC_OFFSET		GENMASK(11, 0)		/* SDM table 28-6 */
 #define VMX_APIC_TYPE		GENMASK(15, 12)
 #define VMX_EPT_READ		BIT(0)			/* SDM table 28-7 */
@@ -44,7 +45,8 @@
 #define VMX_NMI_UNBLOCKED	BIT(12)			/* also in interruption information */
 
 #define VMX_BLOCK_SMI		BIT(2)			/* interruptibility state, SDM table 25-3 */
-#define VMX_PENDING_BREAKPOINT	BIT(12)			/* pending debug exceptions, SDM table 25-4 */
+/* pending debug exceptions, SDM table 25-4 */
+#define VMX_PENDING_BREAKPOINT	BIT(12)
 #define VMX_PENDING_BS		BIT(14)
 #define VMX_REASON_VMFAIL	(~0U)			/* ours: there was no entry */
 #define VMX_SEGMENT_UNUSABLE	BIT(16)			/* access rights, SDM table 25-2 */
@@ -176,7 +178,8 @@ void vmx_vmcs_destroy(struct vmx_vcpu *vmx);
 void vmx_vmcs_load(struct vmx_vcpu *vmx, int cpu);	/* makes it current on this CPU */
 void vmx_vmcs_setup(struct vmx_vcpu *vmx);		/* all fields, once, after the first load */
 void vmx_vmcs_host_cpu(int cpu);			/* host fields that follow the CPU */
-void vmx_vmcs_forget(void);				/* this CPU leaves root mode: VMCLEAR what is active */
+/* this CPU leaves root mode: VMCLEAR what is active */
+void vmx_vmcs_forget(void);
 void vmx_set_cpu(struct vmx_vcpu *vmx, u32 clear, u32 set);	/* primary controls */
 void vmx_set_cpu2(struct vmx_vcpu *vmx, u32 clear, u32 set);	/* secondary controls */
 void vmx_set_entry(struct vmx_vcpu *vmx, u32 clear, u32 set);	/* VM-entry controls */
@@ -256,6 +259,7 @@ enum thv_next vmx_exit_eoi(struct vmx_vcpu *vmx);
 
 bool vmx_handle_fast(struct thv_vcpu *vcpu, enum thv_next *next);
 enum thv_next vmx_handle(struct thv_vcpu *vcpu);
-void vmx_after_exit(struct vmx_vcpu *vmx);		/* interrupts off: NMI, machine check, broken-off events */
+/* interrupts off: NMI, machine check, broken-off events */
+void vmx_after_exit(struct vmx_vcpu *vmx);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The local APIC from the guest's side: apic.c. In xAPIC mode registers are reached by two instructions
- * only, both two bytes long, so that the test can play the launcher's decoder:
- *	mov (%rdi), %eax	mov %esi, (%rdi)
+ * The local APIC from the guest's side: apic.c. In xAPIC mode registers are reached by two
+ * instructions only, both two bytes long, so that the test can play the launcher's decoder: mov
+ * (%rdi), %eax     mov %esi, (%rdi)
  */
 #include "guests/guest.h"
 
@@ -154,8 +154,8 @@ entry get_cr8
 /* ---- the timer ---- */
 
 /*
- * deadline(ticks): a TSC deadline that far ahead; wait for it. Returns how late it was, in ticks (or
- * negative, if it was early).
+ * deadline(ticks): a TSC deadline that far ahead; wait for it. Returns how late it was, in ticks
+ * (or negative, if it was early).
  */
 entry deadline
 	mov	%rdi, %r8

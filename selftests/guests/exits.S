@@ -193,7 +193,8 @@ entry set_dr7
 	try	mov %rdi, %dr7
 	ret
 entry get_dr4
-	.byte	0x0f, 0x21, 0xe0	/* mov %dr4, %rax; the assembler does not know it in 64-bit mode */
+	/* mov %dr4, %rax; the assembler does not know it in 64-bit mode */
+	.byte	0x0f, 0x21, 0xe0
 	ret
 entry try_dr4
 	try	.byte 0x0f, 0x21, 0xe0
@@ -209,8 +210,8 @@ entry try_dr7
 	ret
 
 /*
- * Instructions that always exit, or might: each is tried at CPL 0 and at CPL 3, and the vectors go to
- * the table in the order below (which is exits.c's): CPL 0, CPL 3, CPL 0, ...
+ * Instructions that always exit, or might: each is tried at CPL 0 and at CPL 3, and the vectors
+ * go to the table in the order below (which is exits.c's): CPL 0, CPL 3, CPL 0, ...
  */
 .macro both insn:vararg
 	mov	%r15, %rdi		/* an address that can be read and written */
@@ -288,7 +289,10 @@ entry vmcall_user
 	mov	%rax, %rbx
 	ret
 
-/* RDTSCP: the counter, and IA32_TSC_AUX in the record's shared word; the vector in place of the counter */
+/*
+ * RDTSCP: the counter, and IA32_TSC_AUX in the record's shared word; the vector in place of the
+ * counter
+ */
 entry rdtscp
 	try	rdtscp
 	cmp	$-1, %rax

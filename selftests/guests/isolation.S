@@ -87,7 +87,10 @@ entry get_control
 	mov	SHARED, %rax
 	ret
 
-/* hold_msrs(pattern, rounds): STAR, LSTAR, CSTAR, SFMASK, FS, GS and KERNEL_GS base; differences seen */
+/*
+ * hold_msrs(pattern, rounds): STAR, LSTAR, CSTAR, SFMASK, FS, GS and KERNEL_GS base; differences
+ * seen
+ */
 .macro each_msr do
 	.irp msr, 0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084, 0xc0000100, 0xc0000101, 0xc0000102
 	mov	$\msr, %ecx

@@ -29,8 +29,9 @@ entry fill
 	ret
 
 /*
- * watch(stamp, published): the host publishes a number once the stamp is at least that. Returns when the
- * record's shared word is not 0: how often the stamp was older than what had been published before.
+ * watch(stamp, published): the host publishes a number once the stamp is at least that. Returns
+ * when the record's shared word is not 0: how often the stamp was older than what had been
+ * published before.
  */
 entry watch
 	sti
@@ -46,7 +47,10 @@ entry watch
 	cli
 	ret
 
-/* churn(address, pages): write and read each page, again and again, until the shared word is not 0 */
+/*
+ * churn(address, pages): write and read each page, again and again, until the shared word is not
+ * 0
+ */
 entry churn
 	sti
 	xor	%eax, %eax

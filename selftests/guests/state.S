@@ -57,8 +57,8 @@ entry readable
 	ret
 
 /*
- * walk(index, results): WRMSR of 0, all ones, three non-canonical values and each single bit; a byte
- * at results for each, the vector or 0xff. What was there is put back.
+ * walk(index, results): WRMSR of 0, all ones, three non-canonical values and each single bit; a
+ * byte at results for each, the vector or 0xff. What was there is put back.
  */
 entry walk
 	push	%rbx
@@ -138,7 +138,10 @@ entry load_xmm
 	each_xmm movups, load
 	ret
 
-/* registers(address): RAX... as the processor has them at entry, RFLAGS behind; for a host that set them */
+/*
+ * registers(address): RAX... as the processor has them at entry, RFLAGS behind; for a host that
+ * set them
+ */
 entry registers
 	mov	%rax, DATA
 	mov	%rcx, DATA + 0x08

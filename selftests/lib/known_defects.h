@@ -36,15 +36,16 @@ static inline bool on_bochs_2_7(void)
 	"Bochs 2.7 keeps the host's interrupts from a guest that is entered with IF = 0"
 
 /*
- * When an exit breaks off the delivery of a virtual interrupt, IDT-vectoring information is that of the
- * event delivered before: VMX_Deliver_Virtual_Interrupt() does not note it (vapic.cc, vmexit.cc).
+ * When an exit breaks off the delivery of a virtual interrupt, IDT-vectoring information is that
+ * of the event delivered before: VMX_Deliver_Virtual_Interrupt() does not note it (vapic.cc,
+ * vmexit.cc).
  */
 #define DEFECT_VECTORING_OF_VIRTUAL_INTERRUPTS \
 	"Bochs 2.7 forgets which virtual interrupt an exit broke off"
 
 /*
- * A pending virtual interrupt is delivered although IF = 0 when an interrupt of the host arrives: the
- * check is for pending, not for unmasked (event.cc, InterruptAcknowledge).
+ * A pending virtual interrupt is delivered although IF = 0 when an interrupt of the host arrives:
+ * the check is for pending, not for unmasked (event.cc, InterruptAcknowledge).
  */
 #define DEFECT_VIRTUAL_INTERRUPT_DESPITE_IF0 \
 	"Bochs 2.7 may deliver a virtual interrupt although IF = 0"

@@ -43,7 +43,7 @@ static void start(const long *stack)
 }
 
 asm(".globl _start\n"
-    "_start:\n"
-    "	mov %rsp, %rdi\n"
-    "	and $-16, %rsp\n"
-    "	call start\n");
+	"_start:\n"
+	"	mov %rsp, %rdi\n"
+	"	and $-16, %rsp\n"
+	"	call start\n");

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * hold WHAT: keep hold of something of thv's (or of KVM's), say "ready", and wait to be killed. For
+ * module_load.sh, which tries to unload the module meanwhile.
+ */
+#include <linux/kvm.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include "vm.h"
+
+static const u8 spin[] = { 0xfb, 0xeb, 0xfe };	/* STI; JMP to itself */
+
+static void hold_device(void)
+{
+	thv_device();
+}
+
+/* Only the VM: the device is closed */
+static void hold_vm(void)
+{
+	vm_create_bare(0);
+	close(thv_device());
+}
+
+static void hold_vcpu(void)
+{
+	struct vm *vm = vm_create_bare(0);
+
+	vcpu_create(vm, 0);
+	close(vm->fd);
+	close(thv_device());
+}
+
+static void hold_page(void)
+{
+	struct vm *vm = vm_create_bare(0);
+	struct vcpu *vcpu = vcpu_create(vm, 0);
+
+	close(vcpu->fd);
+	close(vm->fd);
+	close(thv_device());
+}
+
+static void hold_control(void)
+{
+	struct vm *vm = vm_create_bare(0);
+	struct thv_open_vm open = { .id = vm->id };
+
+	must(thv_ioctl(thv_device(), THV_OPEN_VM, &open));
+	close(vm->fd);
+	close(thv_device());
+}
+
+static void *run(void *vcpu)
+{
+	while (!vcpu_run(vcpu))
+		;
+	return NULL;
+}
+
+static void hold_run(void)
+{
+	struct vm *vm = __vm_create(spin, spin + sizeof(spin), NULL);
+	pthread_t thread;
+
+	guest_start(vm->vcpu, GUEST_CODE);
+	pthread_create(&thread, NULL, run, vm->vcpu);
+	usleep(20000);
+}
+
+/* A KVM VM: VMX is on, or this fails */
+static void hold_kvm(void)
+{
+	int fd = open("/dev/kvm", O_RDWR);
+
+	if (fd < 0 || ioctl(fd, KVM_CREATE_VM, 0) < 0)
+		fail("KVM: %s", strerror(errno));
+}
+
+static const struct {
+	const char *what;
+	void (*hold)(void);
+} things[] = {
+	{ "device", hold_device },
+	{ "vm", hold_vm },
+	{ "vcpu", hold_vcpu },
+	{ "page", hold_page },
+	{ "control", hold_control },
+	{ "run", hold_run },
+	{ "kvm", hold_kvm },
+};
+
+int main(int argc, char **argv)
+{
+	unsigned int i;
+
+	for (i = 0; argc == 2 && i < sizeof(things) / sizeof(things[0]); i++) {
+		if (strcmp(argv[1], things[i].what))
+			continue;
+		things[i].hold();
+		puts("ready");
+		fflush(stdout);
+		pause();
+	}
+	fprintf(stderr, "usage: hold device|vm|vcpu|page|control|run|kvm\n");
+	return 1;
+}
