@@ -118,7 +118,7 @@ static u64 finish(struct vcpu *vcpu)
 }
 
 #define call(vcpu, function, ...) \
-	(__guest_start(vcpu, function, (const u64[6]){ __VA_ARGS__ }), finish(vcpu))
+	(guest_start(vcpu, function, ##__VA_ARGS__), finish(vcpu))
 
 static u64 read_reg(struct vcpu *vcpu, u64 offset)
 {
@@ -333,7 +333,7 @@ TEST_F(apic, wakes_a_halted_vcpu)
 {
 	post(self->vcpu, 0x61);
 	EXPECT_EQ(1, call(self->vcpu, guest_apic_wait_halted, 1));
-	__guest_start(self->vcpu, guest_apic_wait_halted, (const u64[6]){ 3 });
+	guest_start(self->vcpu, guest_apic_wait_halted, 3);
 	post(self->vcpu, 0x61);
 	post(self->vcpu, 0x62);
 	EXPECT_EQ(3, finish(self->vcpu));
@@ -421,7 +421,7 @@ TEST_F(apic, cr8_lets_interrupts_in)
 TEST_F(apic, the_task_priority_lets_a_vcpu_sleep)
 {
 	write_reg(self->vcpu, TPR, 0x50);
-	__guest_start(self->vcpu, guest_apic_wait_halted, (const u64[6]){ 1 });
+	guest_start(self->vcpu, guest_apic_wait_halted, 1);
 	post(self->vcpu, 0x41);
 	alarm_us(20000);
 	EXPECT_EQ(-EINTR, vcpu_run_once(self->vcpu));
@@ -513,7 +513,7 @@ TEST_F(apic, the_end_of_a_level_interrupt_is_told)
 
 	EXPECT_EQ(1, msi(self->vm, 0xfee00000, LEVEL | ASSERT | 0x51));
 	EXPECT_EQ(1, msi(self->vm, 0xfee00000, 0x61));
-	__guest_start(self->vcpu, guest_apic_wait, (const u64[6]){ 2 });
+	guest_start(self->vcpu, guest_apic_wait, 2);
 	run_apic(self->vcpu);
 	ASSERT_EQ(THV_EXIT_EOI, run->exit);
 	EXPECT_EQ(0x51, run->eoi.vector);
@@ -532,7 +532,7 @@ TEST_F(apic, each_of_several_level_interrupts_is_told)
 
 	for (i = 0; i < 4; i++)
 		EXPECT_EQ(1, msi(self->vm, 0xfee00000, LEVEL | ASSERT | (0x40 + i)));
-	__guest_start(self->vcpu, guest_apic_wait, (const u64[6]){ 4 });
+	guest_start(self->vcpu, guest_apic_wait, 4);
 	for (i = 0; i < 4; i++) {
 		run_apic(self->vcpu);
 		ASSERT_EQ(THV_EXIT_EOI, run->exit);
@@ -668,7 +668,7 @@ TEST_F(apic, tiny_periods_starve_nobody)
 	write_reg(self->vcpu, TDCR, 0xb);
 	write_reg(self->vcpu, LVTT, PERIODIC | 0x41);
 	write_reg(self->vcpu, TMICT, 1);
-	__guest_start(self->vcpu, guest_apic_wait, (const u64[6]){ ~0ULL });
+	guest_start(self->vcpu, guest_apic_wait, ~0ULL);
 	alarm_us(50000);
 	since = now_us();
 	while ((err = vcpu_run_once(self->vcpu)) == 0) {
@@ -754,7 +754,7 @@ static bool page_is_there(struct vcpu *vcpu)
 {
 	struct thv_apic_access access = { .offset = VERSION, .length = 4 };
 
-	__guest_start(vcpu, guest_apic_load, (const u64[6]){ GUEST_APIC + VERSION });
+	guest_start(vcpu, guest_apic_load, GUEST_APIC + VERSION);
 	run_until(vcpu, vcpu_run(vcpu) ? 0 : vcpu->run->exit);
 	if (vcpu->run->exit == THV_EXIT_IO)
 		return (vcpu->run->regs.gpr[THV_RAX] & 0xff) == 0x14;
@@ -796,7 +796,7 @@ TEST_F(apic, an_eventfd_delivers_an_interrupt)
 	EXPECT_EQ(0, call(self->vcpu, guest_apic_let_in));
 	eventfd_write(fd, 1);
 	EXPECT_EQ(1, call(self->vcpu, guest_apic_let_in));
-	__guest_start(self->vcpu, guest_apic_wait_halted, (const u64[6]){ 2 });
+	guest_start(self->vcpu, guest_apic_wait_halted, 2);
 	eventfd_write(fd, 5);
 	EXPECT_EQ(2, finish(self->vcpu));
 	ASSERT_EQ(0, irqfd(self->vm, fd, THV_IRQFD_DEASSIGN, 0xfee00000, 0x51));
@@ -878,15 +878,15 @@ TEST_F(apic, a_port_doorbell_rings_without_the_launcher)
 	call(self->vcpu, guest_apic_out32, 0x500, 1);
 	EXPECT_EQ(3, rung(fd));
 	/* Another port, and reading, are the launcher's */
-	__guest_start(self->vcpu, guest_apic_out8, (const u64[6]){ 0x501, 1 });
+	guest_start(self->vcpu, guest_apic_out8, 0x501, 1);
 	run_until(self->vcpu, THV_EXIT_IO);
 	EXPECT_EQ(0x501, run->io.port);
-	__guest_start(self->vcpu, guest_apic_in8, (const u64[6]){ 0x500 });
+	guest_start(self->vcpu, guest_apic_in8, 0x500);
 	run_until(self->vcpu, THV_EXIT_IO);
 	EXPECT_EQ(0x500, run->io.port);
 	EXPECT_EQ(0, rung(fd));
 	ASSERT_EQ(0, doorbell(self->vm, fd, THV_IOEVENTFD_PORT | THV_IOEVENTFD_DEASSIGN, 0x500, 0, 0));
-	__guest_start(self->vcpu, guest_apic_out8, (const u64[6]){ 0x500, 1 });
+	guest_start(self->vcpu, guest_apic_out8, 0x500, 1);
 	run_until(self->vcpu, THV_EXIT_IO);
 	EXPECT_EQ(0x500, run->io.port);
 	EXPECT_EQ(0, rung(fd));
@@ -905,10 +905,10 @@ TEST_F(apic, a_port_doorbell_may_want_a_length_and_a_value)
 	call(self->vcpu, guest_apic_out16, 0x500, 0x2222);
 	EXPECT_EQ(1, rung(a));
 	EXPECT_EQ(2, rung(b));
-	__guest_start(self->vcpu, guest_apic_out16, (const u64[6]){ 0x500, 0x3333 });
+	guest_start(self->vcpu, guest_apic_out16, 0x500, 0x3333);
 	run_until(self->vcpu, THV_EXIT_IO);
 	EXPECT_EQ(0x3333, run->io.data);
-	__guest_start(self->vcpu, guest_apic_out32, (const u64[6]){ 0x500, 0x1111 });
+	guest_start(self->vcpu, guest_apic_out32, 0x500, 0x1111);
 	run_until(self->vcpu, THV_EXIT_IO);
 	EXPECT_EQ(4, run->io.size);
 }
@@ -919,7 +919,7 @@ TEST_F(apic, a_memory_doorbell_rings)
 	int fd = eventfd(0, EFD_NONBLOCK);
 
 	ASSERT_EQ(0, doorbell(self->vm, fd, 0, GUEST_HOLE + 0x50, 0, 0));
-	__guest_start(self->vcpu, guest_apic_store, (const u64[6]){ GUEST_HOLE + 0x50, 1 });
+	guest_start(self->vcpu, guest_apic_store, GUEST_HOLE + 0x50, 1);
 	run_apic(self->vcpu);
 	EXPECT_LE(1, rung(fd));
 	/*
@@ -932,9 +932,9 @@ TEST_F(apic, a_memory_doorbell_rings)
 		finish(self->vcpu);
 	}
 	/* Beside it, and reading, it does not ring */
-	__guest_start(self->vcpu, guest_apic_store, (const u64[6]){ GUEST_HOLE + 0x54, 1 });
+	guest_start(self->vcpu, guest_apic_store, GUEST_HOLE + 0x54, 1);
 	run_until(self->vcpu, THV_EXIT_MMIO);
-	__guest_start(self->vcpu, guest_apic_load, (const u64[6]){ GUEST_HOLE + 0x50 });
+	guest_start(self->vcpu, guest_apic_load, GUEST_HOLE + 0x50);
 	run_until(self->vcpu, THV_EXIT_MMIO);
 	EXPECT_EQ(0, rung(fd));
 }
@@ -981,7 +981,7 @@ static struct vcpu *start_second(FIXTURE_DATA(apic) *self, pthread_t *thread, u6
 
 	vcpu_mode64(second);
 	prepare(second, self->x2apic);
-	__guest_start(second, guest_apic_wait_halted, (const u64[6]){ events });
+	guest_start(second, guest_apic_wait_halted, events);
 	if (pthread_create(thread, NULL, run_thread, second))
 		fail("pthread_create");
 	return second;

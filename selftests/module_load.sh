@@ -155,7 +155,7 @@ fi
 
 # ---- beside KVM (threat 29)
 
-if modprobe -n kvm_intel 2>/dev/null; then
+if modprobe -D kvm_intel >/dev/null 2>&1; then
 	unload
 	log_start
 	check "kvm_intel loads after it: VMX was left off" modprobe kvm_intel

@@ -353,7 +353,9 @@ enum thv_next vmx_exit_dr(struct vmx_vcpu *vmx)
 	unsigned int gpr = FIELD_GET(VMX_DR_GPR, qualification);
 
 	thv_count(vcpu, dr_accesses);
-	if ((number == 4 || number == 5) && (vmx_cr4(vmx) & X86_CR4_DE)) {
+	if (vmx_cpl()) {	/* goes before the exit (SDM 26.1.1); not in every emulator */
+		thv_raise_error(vcpu, X86_TRAP_GP, 0);
+	} else if ((number == 4 || number == 5) && (vmx_cr4(vmx) & X86_CR4_DE)) {
 		thv_raise(vcpu, X86_TRAP_UD);
 	} else if (vcpu->dr7 & THV_DR7_GD) {
 		thv_raise_db(vcpu, THV_DR6_BD);

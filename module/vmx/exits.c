@@ -146,6 +146,9 @@ static enum thv_next exit_exception(struct vmx_vcpu *vmx)
 	nmi_still_blocked(vmx, info);
 	if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR || (u8)info == X86_TRAP_MC)
 		return THV_NEXT_RESUME;
+	/* INT1 comes from outside the debug registers, and its #DB is behind it (SDM 28.2.2) */
+	if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_PRIV_SW_EXCEPTION)
+		vmx_skip(&vmx->vcpu);
 	if ((u8)info == X86_TRAP_DB)
 		thv_raise_db(&vmx->vcpu, vmread(EXIT_QUALIFICATION));
 	else

@@ -86,11 +86,14 @@ static void save_segments(struct vmx_host *host)
 }
 
 /*
- * A VM exit left null selectors (setup_host()) and the FS base; a selector's load changes the
- * base, so it comes first.
+ * A VM exit left null selectors (setup_host()). To load one loads the base of its descriptor, too; that is
+ * the user's base unless the user may set another (FSGSBASE), which then is written after.
  */
-static void restore_segments(const struct vmx_host *host)
+static void restore_segments(const struct vmx_host *host, u64 gs_base)
 {
+	bool own_bases = boot_cpu_has(X86_FEATURE_FSGSBASE);
+	unsigned long flags;
+
 	if (unlikely(host->ldt))
 		asm volatile("lldt %0" : : "m" (host->ldt));
 	if (unlikely(host->ds | host->es)) {
@@ -99,13 +102,14 @@ static void restore_segments(const struct vmx_host *host)
 	}
 	if (unlikely(host->fs)) {
 		loadsegment(fs, host->fs);
-		wrmsrl(MSR_FS_BASE, host->fs_base);
+		if (own_bases)
+			wrmsrl(MSR_FS_BASE, host->fs_base);
 	}
 	if (unlikely(host->gs)) {
-		unsigned long flags;
-
 		local_irq_save(flags);	/* for an instant GS is the user's */
 		load_gs_index(host->gs);
+		if (own_bases)
+			wrmsrl(MSR_KERNEL_GS_BASE, gs_base);
 		local_irq_restore(flags);
 	}
 }
@@ -143,9 +147,8 @@ static void host_msrs(struct vmx_vcpu *vmx)
 		return;
 	/* SWAPGS changes it, no exit */
 	rdmsrl(MSR_KERNEL_GS_BASE, vmx->msr[VMX_KERNEL_GS_BASE]);
-	restore_segments(&vmx->host);
 	swap_msrs(vmx->msr, msrs->value);
-	wrmsrl(MSR_KERNEL_GS_BASE, msrs->value[VMX_KERNEL_GS_BASE]);
+	restore_segments(&vmx->host, msrs->value[VMX_KERNEL_GS_BASE]);
 	load_fixmap_gdt(smp_processor_id());
 	invalidate_tss_limit();
 	vmx->guest_msrs = false;

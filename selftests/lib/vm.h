@@ -180,7 +180,7 @@ void __run_until(struct vcpu *vcpu, u32 exit, const char *file, int line);
 
 /* Prepare a call: of a function in 64-bit mode, with up to six arguments */
 #define guest_start(vcpu, function, ...) \
-	__guest_start(vcpu, function, (const u64[6]){ __VA_ARGS__ })
+	__guest_start(vcpu, function, (const u64[6]) { __VA_ARGS__ })
 void __guest_start(struct vcpu *vcpu, u64 function, const u64 args[6]);
 
 /* ... and run until it returns (with the value), or reports */
@@ -189,7 +189,7 @@ void __guest_start(struct vcpu *vcpu, u64 function, const u64 args[6]);
 u64 __guest_port(struct vcpu *vcpu, u16 port, const char *file, int line);
 
 #define guest_call(vcpu, function, ...) \
-	(__guest_start(vcpu, function, (const u64[6]){ __VA_ARGS__ }), guest_finish(vcpu))
+	(__guest_start(vcpu, function, (const u64[6]) { __VA_ARGS__ }), guest_finish(vcpu))
 
 /* The launcher's part after an exit: results are in run->regs, the instruction is over */
 void vcpu_complete(struct vcpu *vcpu, u32 length);
