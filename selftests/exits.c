@@ -894,24 +894,18 @@ TEST_F(exits, every_broken_segment_is_refused_or_fails_or_runs_and_is_repaired)
 {
 	unsigned int i, failed = 0, refused = 0, ran = 0;
 	struct thv_sregs good, bad;
+	int exit;
 
 	must_get(self->vcpu, THV_STATE_SREGS, &good);
 	for (i = 0; i < MUTATIONS; i++) {
 		bad = good;
 		mutate(&bad, i);
-		switch (run_mutant(self, &bad, &good)) {
-		case -1:
-			refused++;
-			break;
-		case THV_EXIT_FAIL_ENTRY:
-			failed++;
-			break;
-		case THV_EXIT_SHUTDOWN:
+		exit = run_mutant(self, &bad, &good);
+		refused += exit == -1;
+		failed += exit == THV_EXIT_FAIL_ENTRY;
+		ran += exit != -1 && exit != THV_EXIT_FAIL_ENTRY;
+		if (exit == THV_EXIT_SHUTDOWN)
 			fresh(self);
-			/* fall through */
-		default:
-			ran++;
-		}
 	}
 	TH_LOG("%u refused, %u failed, %u ran", refused, failed, ran);
 	EXPECT_LT(20, refused);

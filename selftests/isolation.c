@@ -83,24 +83,25 @@ FIXTURE_TEARDOWN(isolation)
 
 /* ---- FPU ---- */
 
+#define EACH(op, n) op(0, n) op(1, n) op(2, n) op(3, n) op(4, n) op(5, n) op(6, n) op(7, n) \
+		    op(8, n) op(9, n) op(10, n) op(11, n) op(12, n) op(13, n) op(14, n) op(15, n)
+#define LOAD(r, base)	"movups 16*" #r "(%[" base "]), %%xmm" #r "\n"
+#define STORE(r, base)	"movups %%xmm" #r ", 16*" #r "(%[" base "])\n"
+
 /* THV_RUN between a load and a store of all XMM registers, with no compiler in between */
 static long run_with_xmm(int fd, const void *before, void *after)
 {
 	long result;
 
-	asm volatile(
-#define EACH(op, n) op(0, n) op(1, n) op(2, n) op(3, n) op(4, n) op(5, n) op(6, n) op(7, n)	\
-		    op(8, n) op(9, n) op(10, n) op(11, n) op(12, n) op(13, n) op(14, n) op(15, n)
-#define LOAD(r, base) "movups 16*" #r "(%[" base "]), %%xmm" #r "\n"
-#define STORE(r, base) "movups %%xmm" #r ", 16*" #r "(%[" base "])\n"
-		EACH(LOAD, "before")
-		"syscall\n"
-		EACH(STORE, "after")
-		: "=a" (result)
-		: "a" (SYS_ioctl), "D" (fd), "S" (THV_RUN), "d" (0), [before] "r" (before),
-		  [after] "r" (after)
-		: "rcx", "r11", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6",
-		  "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+	asm volatile(EACH(LOAD, "before")
+		     "syscall\n"
+		     EACH(STORE, "after")
+		     : "=a" (result)
+		     : "a" (SYS_ioctl), "D" (fd), "S" (THV_RUN), "d" (0),
+		       [before] "r" (before), [after] "r" (after)
+		     : "rcx", "r11", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5",
+		       "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13",
+		       "xmm14", "xmm15");
 	return result;
 }
 
@@ -385,10 +386,8 @@ TEST_F(isolation, the_host_keeps_its_segment_bases)
 
 TEST_F(isolation, the_host_keeps_its_selectors_and_its_ldt)
 {
-	struct user_desc desc = {
-		.entry_number = 2, .base_addr = 0x12345000, .limit = 0xfffff, .seg_32bit = 1,
-		.limit_in_pages = 1, .useable = 1,
-	};
+	/* Entry 2: base, limit in pages; 32 bits, data, writable, pages, present, for all */
+	struct user_desc desc = { 2, 0x12345000, 0xfffff, 1, 0, 0, 1, 0, 1, 0 };
 	u16 ds = 0x2b, es = 0x2b, gs = 2 << 3 | 7, after;
 	unsigned long base;
 

@@ -199,13 +199,13 @@ struct model {
 /* 128-bit sums: what the kernel must not get wrong cannot go wrong here */
 static bool beyond(u64 start, u64 size, u64 end)
 {
-	return (unsigned __int128)start + size > end;
+	return (__uint128_t)start + size > end;
 }
 
 static bool overlaps(u64 a, u64 a_size, u64 b, u64 b_size)
 {
-	return (unsigned __int128)a < (unsigned __int128)b + b_size &&
-	       (unsigned __int128)b < (unsigned __int128)a + a_size;
+	return (__uint128_t)a < (__uint128_t)b + b_size &&
+	       (__uint128_t)b < (__uint128_t)a + a_size;
 }
 
 static int model_set(struct model *model, u32 id, u64 gpa, u64 size, u64 hva)
