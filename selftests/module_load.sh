@@ -10,6 +10,7 @@
 
 here=$(cd "$(dirname "$0")" && pwd)
 hold=$here/lib/hold
+[ -x "$hold" ] || hold=$here/hold
 ko=$1
 times=${2:-100}
 for place in "$here/thv.ko" "$here/../thv.ko" /root/thv.ko; do

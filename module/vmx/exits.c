@@ -312,6 +312,8 @@ static enum thv_next failed_entry(struct vmx_vcpu *vmx)
 	struct thv_run *run = vmx->vcpu.run;
 	bool vmfail = vmx->reason == VMX_REASON_VMFAIL;
 
+	if (vmx->reason == VMX_REASON_REAL_MODE)
+		return thv_exit_unsupported(&vmx->vcpu, THV_UNSUPPORTED_REAL_MODE, 0, 0, 0);
 	if ((u16)vmx->reason == EXIT_REASON_MCE_DURING_VMENTRY && !vmfail) {
 		vmx->vcpu.terminal = THV_EXIT_MACHINE_CHECK;
 		return THV_NEXT_USER;

@@ -104,6 +104,13 @@ static void forget_exit(struct vmx_vcpu *vmx)
 	vmx->interruptibility_read = false;
 }
 
+/* Without unrestricted guest CR0.PE has to be 1, and real mode cannot be had (cr.c) */
+static bool real_mode_without_help(const struct vmx_vcpu *vmx)
+{
+	return !((vmx->vcpu.cr0 & X86_CR0_PE) ||
+		 (vmx->cpu2 & SECONDARY_EXEC_UNRESTRICTED_GUEST));
+}
+
 /**
  * enter - run the guest until it exits.
  * @vcpu: the vCPU.
@@ -117,6 +124,11 @@ static void enter(struct thv_vcpu *vcpu)
 	u32 flags;
 	bool failed;
 
+	if (unlikely(real_mode_without_help(vmx))) {
+		vmx->reason = VMX_REASON_REAL_MODE;
+		vmx_after_exit(vmx);
+		return;
+	}
 	vmx_guest_msrs(vmx);
 	vmx_host_fields(vmx);
 	write_dirty_regs(vmx);

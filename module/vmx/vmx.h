@@ -48,6 +48,7 @@
 /* pending debug exceptions, SDM table 25-4 */
 #define VMX_PENDING_BREAKPOINT	BIT(12)
 #define VMX_PENDING_BS		BIT(14)
+#define VMX_REASON_REAL_MODE	(~1U)			/* ours: not even tried */
 #define VMX_REASON_VMFAIL	(~0U)			/* ours: there was no entry */
 #define VMX_SEGMENT_UNUSABLE	BIT(16)			/* access rights, SDM table 25-2 */
 
