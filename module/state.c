@@ -10,6 +10,9 @@
 #include "event.h"
 #include "vcpu.h"
 
+#define XSAVE_HEADER		512	/* SDM 13.4 */
+#define XSAVE_HEADER_SIZE	64
+
 /* ---- the components: @data is the kernel's copy, of the component's size ---- */
 
 static int get_regs(struct thv_vcpu *vcpu, void *data)
@@ -58,12 +61,27 @@ static int get_fpu(struct thv_vcpu *vcpu, void *data)
 	return 0;
 }
 
+/*
+ * The header of an XSAVE area: states that can be, and nothing else (SDM 13.4.2). The kernel looks at it only
+ * on processors that have XSAVE.
+ */
+static bool xsave_header_valid(const struct thv_fpu *fpu)
+{
+	const u8 *header = fpu->xsave + XSAVE_HEADER;
+	u64 states;
+
+	memcpy(&states, header, sizeof(states));
+	return !(states & ~(thv_xcr0_allowed() | XFEATURE_MASK_FPSSE)) &&
+	       !memchr_inv(header + sizeof(states), 0, XSAVE_HEADER_SIZE - sizeof(states));
+}
+
 static int set_fpu(struct thv_vcpu *vcpu, const void *data)
 {
 	const struct thv_fpu *fpu = data;
 	int err;
 
-	if (memchr_inv(fpu->reserved, 0, sizeof(fpu->reserved)) || thv_xcr0_check(fpu->xcr0))
+	if (memchr_inv(fpu->reserved, 0, sizeof(fpu->reserved)) || thv_xcr0_check(fpu->xcr0) ||
+	    !xsave_header_valid(fpu))
 		return -EINVAL;
 	err = fpu_copy_uabi_to_guest_fpstate(&vcpu->fpu, fpu->xsave, thv_xcr0_allowed(), NULL);
 	if (err)

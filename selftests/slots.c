@@ -186,6 +186,9 @@ TEST_F(refusal, does_not_ask_whether_the_memory_is_there)
 
 /* ---- boundary tuples against a model (threat 19) ---- */
 
+/* Without unrestricted guest the module's identity page table is here (Documentation/limits.rst) */
+#define IDENTITY_TABLE	0xfedff000ULL
+
 struct model_slot {
 	bool used;
 	u64 gpa, size, hva;
@@ -227,6 +230,8 @@ static int model_set(struct model *model, u32 id, u64 gpa, u64 size, u64 hva)
 	if (slot->used && (slot->size != size || slot->hva != hva))
 		return -EINVAL;
 	if (overlaps(gpa, size, GUEST_APIC, PAGE))
+		return -EEXIST;
+	if (!thv_offers(THV_FEATURE_UNRESTRICTED) && overlaps(gpa, size, IDENTITY_TABLE, PAGE))
 		return -EEXIST;
 	for (i = 0; i < THV_MAX_SLOTS; i++)
 		if (i != id && model->slot[i].used &&

@@ -171,7 +171,8 @@ struct thv_cpuid {
  *
  * Errors: -EINVAL, misaligned, wraps, beyond the guest-physical or the user
  * address space, a changed size or hva, slot id too large, delete of a slot
- * that is not there; -EEXIST, overlaps another slot or the APIC's page.
+ * that is not there; -EEXIST, overlaps another slot, the APIC's page or,
+ * where there is no unrestricted guest, the page at 0xfedff000.
  */
 struct thv_memory {
 	__u32 slot;
