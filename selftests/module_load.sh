@@ -176,12 +176,13 @@ if modprobe -D kvm_intel >/dev/null 2>&1; then
 	check "... as -EBUSY" grep -qi busy "$errors"
 	kill $pid
 	wait $pid 2>/dev/null
-	modprobe -r kvm_intel
+	rmmod kvm_intel		# not kvm, which takes long to load
 	check "it loads once KVM is gone" insmod "$ko"
 	log_start
 	check "kvm_intel does not load beside it" sh -c '! modprobe kvm_intel 2>/dev/null'
 	check "... and the log says why" said 'rmmod thv'
 	unload
+	rmmod kvm
 else
 	skip "kvm_intel loads after it" "there is no kvm_intel here"
 fi
