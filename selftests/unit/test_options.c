@@ -10,7 +10,8 @@
 
 struct values {
 	u64 size;
-	u32 number, port, choice;
+	u32 number, port, choice, first;
+	u64 second;
 	const char *text;
 	bool flag;
 };
@@ -29,6 +30,9 @@ static const struct option_row rows[] = {
 	  .minimum = 1, .maximum = 65535 },
 	{ "choice", "COLOUR", "a colour", option_choice, FIELD(choice), .choices = choices },
 	{ "flag", NULL, "a flag", option_flag, FIELD(flag) },
+	{ "FIRST", NULL, "a place", option_number, FIELD(first), .positional = true,
+	  .minimum = 1, .maximum = 9 },
+	{ "SECOND", NULL, "another", option_address, FIELD(second), .positional = true },
 	{ 0 }
 };
 
@@ -70,6 +74,8 @@ static void test_good(void)
 	tap_is(values.port, 99, "has its value");
 	tap_is(parse("--text a --number 010"), OPTIONS_OK, "a leading zero");
 	tap_is(values.number, 10, "is no octal");
+	tap_is(parse("7 --text a 0x1000"), OPTIONS_OK, "words without an option, between options");
+	tap_ok(values.first == 7 && values.second == 0x1000, "are taken in order");
 	tap_is(parse("--help"), OPTIONS_HELP, "help needs no required option");
 	tap_is(parse("-h"), OPTIONS_HELP, "-h is help");
 }
@@ -98,7 +104,10 @@ static void test_bad(void)
 		{ "", "--text TEXT is missing" },
 		{ "--text", "needs an argument" },
 		{ "--text=", "empty" },
-		{ "--text a b", "b:" },
+		{ "--text a 7 8 b", "b:" },
+		{ "--text a x", "FIRST x: not a number" },
+		{ "--text a 1 y", "SECOND y: not an address" },
+		{ "--text a 0", "FIRST 0: out of range" },
 		{ "--nonsense", "no such option" },
 		{ "--text a --size", "needs an argument" },
 		{ "--text a --size -1", "not a size" },
@@ -134,10 +143,13 @@ static void test_help(void)
 	options_help(&command, file);
 	fclose(file);
 	for (row = rows; row->name; row++) {
-		snprintf(dashed, sizeof(dashed), "--%s", row->name);
+		snprintf(dashed, sizeof(dashed), "%s%s", row->positional ? "" : "--",
+			 row->name);
 		tap_check(strstr(text, dashed) && strstr(text, row->help), "%s", row->name);
 	}
 	tap_ok(tap_held(), "help has every option");
+	tap_ok(strstr(text, "Usage: thv try --text TEXT [OPTION...] [FIRST] [SECOND]\n"),
+	       "the usage line has what is required, and the places");
 	tap_ok(strstr(text, "(default: 2M)") && strstr(text, "(required)") &&
 	       strstr(text, "--port[=PORT]") && strstr(text, "red, green"),
 	       "help tells defaults, choices and what is optional");

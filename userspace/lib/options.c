@@ -16,6 +16,15 @@
 #define SCREEN		79
 #define MAX_ROWS	64
 
+/* How errors call an option: as a user writes it */
+static const char *label(const struct option_row *row)
+{
+	static _Thread_local char text[40];
+
+	snprintf(text, sizeof(text), "%s%s", row->positional ? "" : "--", row->name);
+	return text;
+}
+
 int option_flag(const struct option_row *row, const char *text, void *field)
 {
 	(void)row;
@@ -27,7 +36,7 @@ int option_flag(const struct option_row *row, const char *text, void *field)
 int option_text(const struct option_row *row, const char *text, void *field)
 {
 	if (!*text)
-		return error_set("--%s: the argument is empty", row->name);
+		return error_set("%s: the argument is empty", label(row));
 	*(const char **)field = text;
 	return 0;
 }
@@ -48,11 +57,20 @@ int option_number(const struct option_row *row, const char *text, void *field)
 	u64 value;
 
 	if (digits(text, &value, &end) || *end)
-		return error_set("--%s %s: not a number", row->name, text);
+		return error_set("%s %s: not a number", label(row), text);
 	if (value < row->minimum || value > row->maximum)
-		return error_set("--%s %s: out of range; %llu to %llu are possible", row->name,
+		return error_set("%s %s: out of range; %llu to %llu are possible", label(row),
 				 text, row->minimum, row->maximum);
 	*(u32 *)field = value;
+	return 0;
+}
+
+int option_address(const struct option_row *row, const char *text, void *field)
+{
+	char *end;
+
+	if (digits(text, field, &end) || *end)
+		return error_set("%s %s: not an address; write it as in 0x1000", label(row), text);
 	return 0;
 }
 
@@ -90,14 +108,14 @@ int option_size(const struct option_row *row, const char *text, void *field)
 	int shift;
 
 	if (digits(text, &value, &end))
-		return error_set("--%s %s: not a size; write it as in 256M or 2G", row->name, text);
+		return error_set("%s %s: not a size; write it as in 256M or 2G", label(row), text);
 	shift = unit_shift(end);
 	if (shift < 0)
-		return error_set("--%s %s: unknown unit \"%s\"; K, M, G and T are known",
-				 row->name, text, end);
+		return error_set("%s %s: unknown unit \"%s\"; K, M, G and T are known",
+				 label(row), text, end);
 	if (value > (~0ULL >> shift) || value << shift < row->minimum ||
 	    value << shift > row->maximum)
-		return error_set("--%s %s: out of range; %s to %s are possible", row->name, text,
+		return error_set("%s %s: out of range; %s to %s are possible", label(row), text,
 				 size_text(row->minimum, low, sizeof(low)),
 				 size_text(row->maximum, high, sizeof(high)));
 	*(u64 *)field = value << shift;
@@ -128,7 +146,7 @@ int option_choice(const struct option_row *row, const char *text, void *field)
 		}
 	}
 	list_choices(row, ", ", known, sizeof(known));
-	return error_set("--%s %s: unknown; possible are %s", row->name, text, known);
+	return error_set("%s %s: unknown; possible are %s", label(row), text, known);
 }
 
 /* ---- parsing ------------------------------------------------------------ */
@@ -147,10 +165,11 @@ static void translate(const struct option_row *rows, struct option *options)
 	int i;
 
 	for (i = 0; rows[i].name; i++)
-		options[i] = (struct option){ rows[i].name, argument_kind(&rows[i]), NULL,
-					      HELP + 1 + i };
-	options[i++] = (struct option){ "help", no_argument, NULL, HELP };
-	options[i] = (struct option){ 0 };
+		if (!rows[i].positional)
+			*options++ = (struct option){ rows[i].name, argument_kind(&rows[i]), NULL,
+						      HELP + 1 + i };
+	*options++ = (struct option){ "help", no_argument, NULL, HELP };
+	*options = (struct option){ 0 };
 }
 
 static int apply(const struct option_row *row, const char *text, void *values)
@@ -174,6 +193,26 @@ static int complain(const struct command *command, int found, char *word)
 			 command->name);
 }
 
+/* What is left belongs to the positional rows, in their order */
+static int parse_positional(const struct command *command, int count, char **words, void *values,
+			    bool *given)
+{
+	const struct option_row *row;
+
+	for (row = command->options; row->name && count; row++) {
+		if (!row->positional)
+			continue;
+		given[row - command->options] = true;
+		if (apply(row, *words++, values))
+			return OPTIONS_WRONG;
+		count--;
+	}
+	if (count)
+		return error_set("%s: what is this? `thv %s --help` lists the arguments",
+				 *words, command->name), OPTIONS_WRONG;
+	return OPTIONS_OK;
+}
+
 static int parse_all(const struct command *command, int argc, char **argv, void *values,
 		     bool *given)
 {
@@ -194,10 +233,7 @@ static int parse_all(const struct command *command, int argc, char **argv, void 
 		if (apply(row, optarg ? optarg : row->implied, values))
 			return OPTIONS_WRONG;
 	}
-	if (optind < argc)
-		return error_set("%s: what is this? Every argument of `thv %s` belongs to an option",
-				 argv[optind], command->name), OPTIONS_WRONG;
-	return OPTIONS_OK;
+	return parse_positional(command, argc - optind, argv + optind, values, given);
 }
 
 enum options_result options_parse(const struct command *command, int argc, char **argv,
@@ -212,8 +248,9 @@ enum options_result options_parse(const struct command *command, int argc, char 
 	result = parse_all(command, argc, argv, values, given);
 	for (row = command->options; result == OPTIONS_OK && row->name; row++) {
 		if (row->required && !given[row - command->options]) {
-			error_set("--%s %s is missing; see `thv %s --help`", row->name,
-				  row->argument, command->name);
+			error_set("%s%s%s is missing; see `thv %s --help`", label(row),
+				  row->argument ? " " : "", row->argument ? row->argument : "",
+				  command->name);
 			return OPTIONS_WRONG;
 		}
 	}
@@ -257,7 +294,7 @@ static void help_option(FILE *file, const struct option_row *row)
 	char left[120], text[900], choices[200] = "";
 	int used;
 
-	used = snprintf(left, sizeof(left), "  --%s", row->name);
+	used = snprintf(left, sizeof(left), "  %s", label(row));
 	if (row->argument)
 		snprintf(left + used, sizeof(left) - used, row->implied ? "[=%s]" : " %s",
 			 row->argument);
@@ -290,20 +327,46 @@ static void help_statuses(FILE *file, const struct option_status *status)
 		help_status(file, status->status, status->meaning);
 }
 
-void options_help(const struct command *command, FILE *file)
+/* The options, or the positional arguments; @heading stands above them if there are any */
+static void help_rows(FILE *file, const struct command *command, bool positional,
+		      const char *heading)
 {
-	static const struct option_row help = { .name = "help", .help = "print this" };
+	const struct option_row *row;
+
+	for (row = command->options; row->name; row++) {
+		if (row->positional != positional)
+			continue;
+		if (heading)
+			fputs(heading, file);
+		heading = NULL;
+		help_option(file, row);
+	}
+}
+
+void options_usage(const struct command *command, FILE *file)
+{
 	const struct option_row *row;
 
 	fprintf(file, "Usage: thv %s", command->name);
 	for (row = command->options; row->name; row++)
-		if (row->required)
+		if (row->required && !row->positional)
 			fprintf(file, " --%s %s", row->name, row->argument);
-	fprintf(file, " [OPTION...]\n\n");
-	options_wrap(file, "", 0, command->summary);
-	fprintf(file, "\nOptions:\n");
+	fprintf(file, " [OPTION...]");
 	for (row = command->options; row->name; row++)
-		help_option(file, row);
+		if (row->positional)
+			fprintf(file, row->required ? " %s" : " [%s]", row->name);
+}
+
+void options_help(const struct command *command, FILE *file)
+{
+	static const struct option_row help = { .name = "help", .help = "print this" };
+
+	options_usage(command, file);
+	fprintf(file, "\n\n");
+	options_wrap(file, "", 0, command->summary);
+	help_rows(file, command, true, "\nArguments:\n");
+	fprintf(file, "\nOptions:\n");
+	help_rows(file, command, false, NULL);
 	help_option(file, &help);
 	if (command->details) {
 		fprintf(file, "\n");

@@ -18,12 +18,15 @@ typedef int option_parser(const struct option_row *row, const char *text, void *
 option_parser option_flag;	/* bool: no argument */
 option_parser option_text;	/* const char *: the argument itself */
 option_parser option_number;	/* u32 within minimum..maximum; 0x.. is hexadecimal */
+option_parser option_address;	/* u64, any; 0x.. is hexadecimal */
 option_parser option_size;	/* u64 within minimum..maximum; 64M, 1G, ... */
 option_parser option_choice;	/* u32: index into choices[] */
 
 /**
  * struct option_row - one option of a command.
  * @name: without the dashes; a row without one ends the table.
+ * @positional: no option: the word stands by itself, in the order of the rows. @name is
+ *	what help calls it (VM, ADDRESS); @argument is NULL.
  * @argument: what help calls its argument; NULL: it takes none.
  * @help: what it does, without the default.
  * @parse: see above.
@@ -43,7 +46,7 @@ struct option_row {
 	const char *implied;
 	u64 minimum, maximum;
 	const char *const *choices;
-	bool required;
+	bool required, positional;
 };
 
 struct option_status {
@@ -83,6 +86,9 @@ enum options_result options_parse(const struct command *command, int argc, char 
 				  void *values);
 
 void options_help(const struct command *command, FILE *file);
+
+/* "Usage: thv NAME ..." without an end of line */
+void options_usage(const struct command *command, FILE *file);
 
 /* Print text after a left column of the given width, wrapped to the screen */
 void options_wrap(FILE *file, const char *left, int width, const char *text);
