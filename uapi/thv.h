@@ -328,6 +328,148 @@ struct thv_vm_stats {
 #define THV_CONTROL	_IOW(THV_IOCTL_TYPE, 0x17, struct thv_control)
 #define THV_GET_STATS	_IOR(THV_IOCTL_TYPE, 0x18, struct thv_vm_stats)
 
+/* ---- looking into a VM that runs --------------------------------------- */
+
+/*
+ * These are for control descriptors (THV_OPEN_VM): another process looks at a VM. A vCPU that
+ * runs is held up for the moment of the call, between two entries into the guest; one in the
+ * launcher's hands is looked at as it is. Beside what each says: -ENOENT, no such vCPU;
+ * -EINTR, a signal came while the vCPU could not be had.
+ */
+
+/**
+ * struct thv_vcpu_select - THV_SEND_NMI: (control) an NMI for a vCPU.
+ * @vcpu: its id.
+ */
+struct thv_vcpu_select {
+	__u32 vcpu;
+	__u32 reserved[3];
+};
+
+/**
+ * struct thv_inspect_state - THV_INSPECT_STATE: (control) a component of a vCPU's state.
+ * @vcpu: its id.
+ * @component, @size, @data: as of struct thv_state; for THV_STATE_MSRS the
+ *	return value is the number read.
+ *
+ * Errors: -EINVAL, unknown component or wrong size.
+ */
+struct thv_inspect_state {
+	__u32 vcpu;
+	__u32 component;
+	__u32 size;
+	__u32 reserved;
+	__u64 data;
+};
+
+/**
+ * struct thv_read_memory - THV_READ_MEMORY: (control) guest-physical memory.
+ * @gpa: where to begin.
+ * @size: bytes, at most 1 MiB.
+ * @data: user memory of that size.
+ *
+ * Returns the number of bytes read, which is less than @size where memory ends.
+ * Errors: -EINVAL, @size too large, or @gpa + @size wraps; -ENXIO, nothing of it is memory.
+ */
+struct thv_read_memory {
+	__u64 gpa;
+	__u64 size;
+	__u64 data;
+	__u64 reserved;
+};
+
+/* A field of the vendor's control structure: VMX: its encoding (SDM appendix B) */
+struct thv_field {
+	__u32 field;
+	__u32 reserved;
+	__u64 value;
+};
+
+/**
+ * struct thv_get_fields - THV_GET_FIELDS: (control) the vendor's control structure (VMCS).
+ * @vcpu: the vCPU's id.
+ * @count: in: how many struct thv_field there is room for at @data; out: how many
+ *	there are, which may be more: then the first ones have been given.
+ * @data: user memory.
+ */
+struct thv_get_fields {
+	__u32 vcpu;
+	__u32 count;
+	__u64 data;
+	__u64 reserved;
+};
+
+/**
+ * struct thv_explain - THV_EXPLAIN: (control, vCPU) which rules of VM entry the vCPU breaks.
+ * @vcpu: its id; of a vCPU descriptor, 0.
+ * @count: out; how many rules its state breaks; 0: it could be entered.
+ * @text: user memory for the rules, a sentence each with the manual's section, ended
+ *	by a newline each, and by a zero; what does not fit is left out, rule by rule.
+ * @size: bytes at @text, at most 64 KiB; 0: only count.
+ */
+struct thv_explain {
+	__u32 vcpu;
+	__u32 count;
+	__u64 text;
+	__u64 size;
+	__u64 reserved;
+};
+
+/* Of a log2 histogram: bucket n counts times of 2^n to 2^(n+1) - 1 cycles of the host */
+#define THV_LEDGER_BUCKETS	40
+
+/**
+ * struct thv_ledger_row - what exits of one reason have cost one vCPU.
+ * @reason: the vendor's exit reason (VMX: the basic one, SDM appendix C).
+ * @count: exits.
+ * @user: of those, the ones that went to the launcher.
+ * @kernel_cycles: host cycles (TSC) from exit to re-entry, spent in the kernel.
+ * @user_cycles: ... and in the launcher, from the return of THV_RUN to the next.
+ * @kernel, @launcher: the histograms of the two, an exit counted in one bucket
+ *	of each it took part in.
+ */
+struct thv_ledger_row {
+	__u32 reason;
+	__u32 reserved;
+	__u64 count;
+	__u64 user;
+	__u64 kernel_cycles;
+	__u64 user_cycles;
+	__u64 kernel[THV_LEDGER_BUCKETS];
+	__u64 launcher[THV_LEDGER_BUCKETS];
+};
+
+/**
+ * struct thv_get_ledger - THV_GET_LEDGER: (control, VM) a vCPU's exit ledger.
+ * @vcpu: its id.
+ * @count: in: room for so many struct thv_ledger_row at @data; out: how many
+ *	reasons there have been, which may be more.
+ * @data: user memory.
+ * @guest_cycles: out; host cycles between entry and exit.
+ * @tsc_khz: out; host cycles a millisecond.
+ *
+ * The ledger is kept while somebody wants it: from THV_KEEP_LEDGER (control, VM; no argument) on
+ * a descriptor to the closing of that descriptor. What it holds stays, and is added to the
+ * next time. While nobody wants it, it costs nothing.
+ */
+struct thv_get_ledger {
+	__u32 vcpu;
+	__u32 count;
+	__u64 data;
+	__u64 guest_cycles;
+	__u32 tsc_khz;
+	__u32 reserved[3];
+};
+
+#define THV_SEND_NMI	_IOW(THV_IOCTL_TYPE, 0x30, struct thv_vcpu_select)
+#define THV_INSPECT_STATE _IOW(THV_IOCTL_TYPE, 0x31, struct thv_inspect_state)
+#define THV_INSPECT_TRANSLATE _IOWR(THV_IOCTL_TYPE, 0x32, struct thv_inspect_translate)
+#define THV_READ_MEMORY	_IOW(THV_IOCTL_TYPE, 0x33, struct thv_read_memory)
+#define THV_GET_FIELDS	_IOWR(THV_IOCTL_TYPE, 0x34, struct thv_get_fields)
+#define THV_EXPLAIN	_IOWR(THV_IOCTL_TYPE, 0x35, struct thv_explain)
+#define THV_KEEP_LEDGER	_IO(THV_IOCTL_TYPE, 0x36)
+#define THV_GET_LEDGER	_IOWR(THV_IOCTL_TYPE, 0x37, struct thv_get_ledger)
+
 /* ---- a vCPU's state ---------------------------------------------------- */
 
 /* Indexes of thv_regs.gpr[], in the processor's own numbering */
@@ -555,6 +697,43 @@ struct thv_translate {
 	struct thv_translate_level second[5];
 };
 
+/**
+ * struct thv_inspect_translate - THV_INSPECT_TRANSLATE: (control) THV_TRANSLATE of a vCPU.
+ * @vcpu: its id.
+ * @translate: as there.
+ */
+struct thv_inspect_translate {
+	__u32 vcpu;
+	__u32 reserved[3];
+	struct thv_translate translate;
+};
+
+/* thv_debug_guest.flags */
+#define THV_DEBUG_BREAKPOINTS	(1U << 0)	/* INT3 is an exit instead of the guest's #BP */
+#define THV_DEBUG_STEP		(1U << 1)	/* an exit after each instruction */
+#define THV_DEBUG_HARDWARE	(1U << 2)	/* @dr and @dr7 are in force, not the guest's own */
+
+/**
+ * struct thv_debug_guest - THV_DEBUG_GUEST: a debugger takes the guest's debug events.
+ * @flags: THV_DEBUG_*; 0 ends it.
+ * @dr: breakpoint addresses DR0 to DR3, for THV_DEBUG_HARDWARE.
+ * @dr7: their enables, lengths and kinds (SDM 18.2.4); general detect and RTM not.
+ *
+ * What the debugger asked for is THV_EXIT_DEBUG; other debug exceptions stay the guest's.
+ * The guest's own debug registers keep their values and read as it wrote them, but
+ * with THV_DEBUG_HARDWARE do not act. It is no part of the vCPU's state.
+ *
+ * Errors: -EINVAL, an unknown flag, an impossible DR7, a non-canonical address; -EBUSY, THV_RUN
+ * is under way.
+ */
+struct thv_debug_guest {
+	__u32 flags;
+	__u32 reserved;
+	__u64 dr[4];
+	__u64 dr7;
+	__u64 reserved2[2];
+};
+
 /* thv_apic_access.flags */
 #define THV_APIC_WRITE	(1U << 0)
 
@@ -604,6 +783,7 @@ struct thv_interrupt {
 #define THV_INTERRUPT	_IOW(THV_IOCTL_TYPE, 0x24, struct thv_interrupt)
 #define THV_NMI		_IO(THV_IOCTL_TYPE, 0x25)
 #define THV_APIC_ACCESS	_IOWR(THV_IOCTL_TYPE, 0x26, struct thv_apic_access)
+#define THV_DEBUG_GUEST	_IOW(THV_IOCTL_TYPE, 0x27, struct thv_debug_guest)
 
 /* ---- the run page ------------------------------------------------------ */
 
@@ -621,7 +801,8 @@ enum thv_exit {
 	THV_EXIT_MEMORY_FAULT = 8,
 	/* the guest did what thv cannot do here: unsupported.what */
 	THV_EXIT_UNSUPPORTED = 9,
-	THV_EXIT_DEBUG = 10,		/* reserved for a debugger */
+	/* what a debugger asked for (THV_DEBUG_GUEST) has happened */
+	THV_EXIT_DEBUG = 10,
 };
 
 /* thv_run.dirty: what of run->regs the launcher changed */
@@ -691,6 +872,8 @@ struct thv_exit_fail_entry {
 	__u64 qualification;
 	__u32 instruction_error; /* VMX: VM-instruction error, SDM 31.4 */
 	__u32 cpu;		/* the host CPU it happened on */
+	__u32 rules;		/* broken rules of entry; THV_EXPLAIN names them */
+	__u32 reserved;
 };
 
 struct thv_exit_memory_fault {
@@ -715,6 +898,17 @@ struct thv_exit_unsupported {
 	__u32 reserved;
 	__u64 hardware_reason;
 	__u64 detail[4];
+};
+
+/*
+ * Of THV_EXIT_DEBUG. After a breakpoint (vector 3) RIP is at the INT3; after a step or a data
+ * breakpoint it is at the next instruction; an instruction breakpoint has it at that
+ * instruction, which has not been carried out.
+ */
+struct thv_exit_debug {
+	__u32 vector;		/* 1: #DB, 3: #BP */
+	__u32 reserved;
+	__u64 dr6;		/* #DB: what happened (SDM 18.2.3) */
 };
 
 /**
@@ -748,6 +942,7 @@ struct thv_run {
 		struct thv_exit_fail_entry fail_entry;
 		struct thv_exit_memory_fault memory_fault;
 		struct thv_exit_unsupported unsupported;
+		struct thv_exit_debug debug;
 		__u8 reserved2[256];
 	};
 };

@@ -13,11 +13,6 @@
 
 #include "lib/error.h"
 
-struct sentence {
-	int error;		/* 0 ends the table */
-	const char *text;
-};
-
 const struct device_feature device_features[] = {
 	{ THV_FEATURE_EPT, "ept", "second-level translation: guest page tables run as they are" },
 	{ THV_FEATURE_VPID, "vpid", "tagged TLB: entries survive a VM exit" },
@@ -52,7 +47,7 @@ const char *device_backend_name(u32 backend)
 	return backend < ARRAY_SIZE(names) && names[backend] ? names[backend] : "unknown";
 }
 
-static int explain(const char *what, const struct sentence *sentence)
+static int explain(const char *what, const struct device_sentence *sentence)
 {
 	int error = errno;
 
@@ -69,11 +64,11 @@ static int explain(const char *what, const struct sentence *sentence)
 			 what, strerror(error));
 }
 
-static const struct sentence no_sentences[] = { { 0 } };
+const struct device_sentence device_no_sentences[] = { { 0 } };
 
 /* errno is kept for callers that act on it */
-static int call(int fd, unsigned long request, void *argument, const char *what,
-		const struct sentence *sentences)
+int device_call(int fd, unsigned long request, void *argument, const char *what,
+		const struct device_sentence *sentences)
 {
 	int result, error;
 
@@ -90,7 +85,7 @@ static int call(int fd, unsigned long request, void *argument, const char *what,
 
 int device_open(void)
 {
-	static const struct sentence sentences[] = {
+	static const struct device_sentence sentences[] = {
 		{ ENOENT, "there is none: the module is not loaded; run `modprobe thv` (or insmod thv.ko) as root" },
 		{ EACCES, "permission denied; become a member of group thv: `usermod -aG thv $USER` as root, then log in again" },
 		{ EPERM, "permission denied by the container or sandbox this runs in; let it use " THV_DEVICE },
@@ -105,13 +100,13 @@ int device_open(void)
 
 int device_info(int device, struct thv_info *info)
 {
-	static const struct sentence sentences[] = {
+	static const struct device_sentence sentences[] = {
 		{ ENOTTY, "not the thv module's node; remove it and load the module" },
 		{ 0 }
 	};
 
 	memset(info, 0, sizeof(*info));
-	if (call(device, THV_GET_INFO, info, THV_DEVICE, sentences) < 0)
+	if (device_call(device, THV_GET_INFO, info, THV_DEVICE, sentences) < 0)
 		return -1;
 	if (info->api_version != THV_API_VERSION)
 		return error_set("the module speaks version %u of the interface, this thv version %u; install both from one build",
@@ -123,7 +118,7 @@ int device_info(int device, struct thv_info *info)
 
 int vm_create(int device, struct thv_create_vm *vm)
 {
-	static const struct sentence sentences[] = {
+	static const struct device_sentence sentences[] = {
 		{ EINVAL, "refused; a name is up to 31 printable characters without '/'" },
 		{ EOPNOTSUPP, "this processor or this version of thv has no such paging; `thv check` says what there is" },
 		{ EMFILE, "no file descriptor left; raise `ulimit -n`" },
@@ -133,17 +128,18 @@ int vm_create(int device, struct thv_create_vm *vm)
 		{ 0 }
 	};
 
-	return call(device, THV_CREATE_VM, vm, "making the VM", sentences);
+	return device_call(device, THV_CREATE_VM, vm, "making the VM", sentences);
 }
 
 int vm_set_memory(int vm, const struct thv_memory *memory)
 {
-	return call(vm, THV_SET_MEMORY, (void *)memory, "giving the VM its memory", no_sentences);
+	return device_call(vm, THV_SET_MEMORY, (void *)memory, "giving the VM its memory",
+			   device_no_sentences);
 }
 
 int vm_create_vcpu(int vm, u32 id)
 {
-	static const struct sentence sentences[] = {
+	static const struct device_sentence sentences[] = {
 		{ EINVAL, "the module does not take so many; lower --cpus" },
 		{ EMFILE, "no file descriptor left; raise `ulimit -n`" },
 		{ ENFILE, "the system has no file left; end something, or raise fs.file-max" },
@@ -151,20 +147,22 @@ int vm_create_vcpu(int vm, u32 id)
 	};
 	struct thv_create_vcpu vcpu = { .id = id };
 
-	return call(vm, THV_CREATE_VCPU, &vcpu, "making a vCPU", sentences);
+	return device_call(vm, THV_CREATE_VCPU, &vcpu, "making a vCPU", sentences);
 }
 
 int vm_signal_msi(int vm, u64 address, u32 data)
 {
 	struct thv_msi msi = { .address = address, .data = data };
 
-	return call(vm, THV_SIGNAL_MSI, &msi, "delivering an interrupt", no_sentences);
+	return device_call(vm, THV_SIGNAL_MSI, &msi, "delivering an interrupt",
+			   device_no_sentences);
 }
 
 int vm_stats(int vm, struct thv_vm_stats *stats)
 {
 	memset(stats, 0, sizeof(*stats));
-	return call(vm, THV_GET_STATS, stats, "asking for statistics", no_sentences);
+	return device_call(vm, THV_GET_STATS, stats, "asking for statistics",
+			   device_no_sentences);
 }
 
 /* ---- vCPUs -------------------------------------------------------------- */
@@ -201,7 +199,8 @@ static int state(int vcpu, unsigned long request, enum thv_state_id component, c
 	struct thv_state state = { .component = component, .size = size,
 				   .data = (unsigned long)data };
 
-	return call(vcpu, request, &state, component_names[component], no_sentences);
+	return device_call(vcpu, request, &state, component_names[component],
+			   device_no_sentences);
 }
 
 int vcpu_get(int vcpu, enum thv_state_id component, void *data, u32 size)
@@ -217,10 +216,12 @@ int vcpu_set(int vcpu, enum thv_state_id component, const void *data, u32 size)
 
 int vcpu_translate(int vcpu, struct thv_translate *translate)
 {
-	return call(vcpu, THV_TRANSLATE, translate, "following an address", no_sentences);
+	return device_call(vcpu, THV_TRANSLATE, translate, "following an address",
+			   device_no_sentences);
 }
 
 int vcpu_apic_access(int vcpu, struct thv_apic_access *access)
 {
-	return call(vcpu, THV_APIC_ACCESS, access, "reaching the local APIC", no_sentences);
+	return device_call(vcpu, THV_APIC_ACCESS, access, "reaching the local APIC",
+			   device_no_sentences);
 }

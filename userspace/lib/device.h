@@ -24,6 +24,21 @@ extern const struct device_feature device_features[];	/* ends with bit 0 */
 
 const char *device_backend_name(u32 backend);
 
+/* What an errno means here: cause and remedy */
+struct device_sentence {
+	int error;		/* 0 ends the table */
+	const char *text;
+};
+
+extern const struct device_sentence device_no_sentences[];
+
+/*
+ * An ioctl, again after signals. -1: the error text begins with @what; the sentence for
+ * the errno is out of @sentences, which need not have EIO and ENOMEM. errno is kept.
+ */
+int device_call(int fd, unsigned long request, void *argument, const char *what,
+		const struct device_sentence *sentences);
+
 int device_open(void);
 int device_info(int device, struct thv_info *info);	/* refuses another API version */
 
