@@ -7,7 +7,7 @@
 #: make check           what needs no test machine: builds, static checks, native tests
 #: make test            that, and all that runs on the emulated test machines
 #: make static          of make check, the static checks alone
-#: make install         module, launcher and udev rule into this system (as root)
+#: make install         module, launcher, manual page, completion and udev rule (as root)
 #: make uninstall       ... and out of it again
 #: make packages        install the Debian packages all this needs (run, check, test do it)
 #: make clean           remove build/
@@ -112,10 +112,13 @@ check static: $(packages)
 # With DESTDIR only files are put in place; without, the system is told of them too.
 modules := $(DESTDIR)/lib/modules/$(RELEASE)/extra
 rules	:= $(DESTDIR)/etc/udev/rules.d
+share	:= $(DESTDIR)$(PREFIX)/share
 
 install: all
 	install -D -m 644 $(MIRROR)/thv.ko $(modules)/thv.ko
 	install -D -m 755 $(OUT)/userspace/thv $(DESTDIR)$(PREFIX)/bin/thv
+	install -D -m 644 $(OUT)/userspace/thv.1 $(share)/man/man1/thv.1
+	install -D -m 644 $(OUT)/userspace/thv.bash $(share)/bash-completion/completions/thv
 	install -D -m 644 udev/60-thv.rules $(rules)/60-thv.rules
 	test -n "$(DESTDIR)" || groupadd --system --force thv
 	test -n "$(DESTDIR)" || depmod $(RELEASE)
@@ -124,6 +127,7 @@ install: all
 # The group stays: files elsewhere may belong to it.
 uninstall:
 	rm -f $(modules)/thv.ko $(DESTDIR)$(PREFIX)/bin/thv $(rules)/60-thv.rules
+	rm -f $(share)/man/man1/thv.1 $(share)/bash-completion/completions/thv
 	test -n "$(DESTDIR)" || depmod $(RELEASE)
 
 clean:

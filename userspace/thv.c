@@ -9,6 +9,7 @@
 #include "cmd/commands.h"
 #include "lib/device.h"
 #include "lib/error.h"
+#include "lib/manual.h"
 
 static const struct command *const commands[] = { &cmd_check, &cmd_run };
 
@@ -40,6 +41,19 @@ static int say_version(void)
 	return 0;
 }
 
+static int say_manual(void)
+{
+	manual_commands(commands, ARRAY_SIZE(commands), stdout);
+	return 0;
+}
+
+static int say_completion(void)
+{
+	manual_completion(commands, ARRAY_SIZE(commands), stdout);
+	return 0;
+}
+
+/* The last two are for the build */
 static const struct {
 	const char *word;
 	int (*say)(void);
@@ -48,6 +62,8 @@ static const struct {
 	{ "-h", say_help },
 	{ "help", say_help },
 	{ "--version", say_version },
+	{ "--manual", say_manual },
+	{ "--completion", say_completion },
 };
 
 static int fail(const struct command *command, int status)
