@@ -117,6 +117,23 @@ held() {
 	wait $pid 2>/dev/null
 	[ $status -eq 0 ] && rmmod thv
 }
+
+# while_running COMMAND...: a guest runs on as before
+while_running() {
+	load || return 1
+	"$hold" run >"$errors" &
+	pid=$!
+	while ! grep -q ready "$errors"; do
+		kill -0 $pid 2>/dev/null || return 1
+		sleep 0.05
+	done
+	"$@" || return 1
+	kill -0 $pid || return 1
+	kill $pid
+	wait $pid 2>/dev/null
+	rmmod thv
+}
+
 for what in device vm vcpu page control run; do
 	check "it does not unload while there is a $what, and does afterwards" held $what
 done
@@ -133,25 +150,35 @@ if [ -w $hotplug ]; then
 		echo 0 >$hotplug && load && echo 1 >$hotplug && rmmod thv
 	}
 	check "a CPU comes that was away when it was loaded" loaded_while_away
-	running_meanwhile() {
-		load
-		"$hold" run >"$errors" &
-		pid=$!
-		while ! grep -q ready "$errors"; do
-			kill -0 $pid 2>/dev/null || return 1
-			sleep 0.05
-		done
+	thrice_away() {
 		for cpu in 1 1 1; do
 			echo 0 >$hotplug && sleep 0.02 && echo 1 >$hotplug || return 1
 		done
-		kill -0 $pid || return 1
-		kill $pid
-		wait $pid 2>/dev/null
-		rmmod thv
 	}
-	check "a CPU goes and comes while a guest runs" running_meanwhile
+	check "a CPU goes and comes while a guest runs" while_running thrice_away
 else
 	skip "a CPU goes and comes while it is loaded" "CPU 1 cannot be taken off line"
+fi
+
+# ---- sleep (threat 30): all of it but the last step, in which the machine would be off
+
+power=/sys/power
+if [ -w $power/pm_test ] && grep -q mem $power/state; then
+	asleep_and_awake() {
+		echo 0 >/sys/module/suspend/parameters/pm_test_delay
+		echo core >$power/pm_test
+		echo mem >$power/state
+		status=$?
+		echo none >$power/pm_test
+		return $status
+	}
+	check "the machine sleeps and wakes while a guest runs" while_running asleep_and_awake
+	awake_again() {
+		load && asleep_and_awake && while_running true
+	}
+	check "... and while none does; then one can" awake_again
+else
+	skip "the machine sleeps and wakes while a guest runs" "this kernel has no pm_test"
 fi
 
 # ---- beside KVM (threat 29)
