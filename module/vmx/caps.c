@@ -10,11 +10,23 @@
 #define pr_fmt(fmt) "thv: " fmt
 
 #include <linux/cpu.h>
+#include <linux/moduleparam.h>
 #include <asm/cpufeature.h>
 #include <asm/msr.h>
+#include <asm/tsc.h>
 #include "vmx.h"
 
 struct vmx_caps vmx_caps;
+
+/*
+ * An interrupt of the host ends a guest's turn, always (SDM 26.2). Where an emulator or a
+ * hypervisor below gets that wrong, a guest that spins with interrupts off takes its CPU from the
+ * host; there the preemption timer can end the turn instead. The processor reloads it at each
+ * entry, so that it costs nothing but the exits.
+ */
+static unsigned int guard_us;
+module_param(guard_us, uint, 0444);
+MODULE_PARM_DESC(guard_us, "end a guest's turn after this many microseconds, 0: never (only for machines whose interrupts fail to)");
 
 enum word { PIN, CPU, CPU2, EXIT, ENTRY, WORDS };
 
@@ -250,6 +262,22 @@ static void choose_features(void)
 	thv_caps.vpids = thv_caps.used & THV_FEATURE_VPID ? 1U << 16 : 0;
 }
 
+/* One tick of the timer is 2^n of the TSC (SDM A.6) */
+static void choose_guard(void)
+{
+	unsigned int shift = vmx_caps.misc & VMX_TIMER_RATE;
+
+	if (!guard_us)
+		return;
+	if (!(vmx_caps.pin_may & PIN_BASED_VMX_PREEMPTION_TIMER)) {
+		pr_warn("guard_us is ignored: this processor has no VMX-preemption timer\n");
+		return;
+	}
+	vmx_caps.pin |= PIN_BASED_VMX_PREEMPTION_TIMER;
+	vmx_caps.guard = clamp_t(u64, ((u64)guard_us * tsc_khz / 1000) >> shift, 1, U32_MAX);
+	thv_caps.used |= THV_FEATURE_PREEMPTION_TIMER;
+}
+
 static int check_structures(u64 basic)
 {
 	vmx_caps.revision = vmx_basic_vmcs_revision_id(basic);
@@ -299,5 +327,6 @@ int vmx_caps_probe(void)
 	if (err)
 		return err;
 	choose_features();
+	choose_guard();
 	return 0;
 }

@@ -163,6 +163,12 @@ static enum thv_next exit_host_interrupt(struct vmx_vcpu *vmx)
 	return THV_NEXT_RESUME;
 }
 
+/* guard_us of caps.c: interrupts have been on for a moment, and that was what it is for */
+static enum thv_next exit_guard(struct vmx_vcpu *vmx)
+{
+	return THV_NEXT_RESUME;
+}
+
 static enum thv_next exit_window(struct vmx_vcpu *vmx)
 {
 	vmx->vcpu.look_for_events = true;
@@ -390,7 +396,7 @@ static const struct exit exits[] = {
 	[49] = { "EPT misconfiguration", SLOW(exit_ept_misconfig) },
 	[50] = { "INVEPT", FAST(raise_ud) },
 	[51] = { "RDTSCP", NEVER("RDTSC exiting is 0") },
-	[52] = { "preemption timer", NEVER("activate VMX-preemption timer is 0") },
+	[52] = { "preemption timer", SLOW(exit_guard) },
 	[53] = { "INVVPID", FAST(raise_ud) },
 	/* no device here sees memory but through caches */
 	[54] = { "WBINVD", FAST(resume_past) },

@@ -44,6 +44,7 @@
 #define VMX_EPT_GLA_FINAL	BIT(8)			/* not the guest's own page walk */
 #define VMX_NMI_UNBLOCKED	BIT(12)			/* also in interruption information */
 
+#define VMX_TIMER_RATE		GENMASK(4, 0)		/* of IA32_VMX_MISC, SDM A.6 */
 #define VMX_BLOCK_SMI		BIT(2)			/* interruptibility state, SDM table 25-3 */
 /* pending debug exceptions, SDM table 25-4 */
 #define VMX_PENDING_BREAKPOINT	BIT(12)
@@ -64,6 +65,7 @@ struct vmx_caps {
 	u32 exit;
 	u32 entry;
 	u32 pin_may, cpu_may, cpu2_may, exit_may, entry_may;	/* what may be set besides */
+	u32 guard;		/* preemption-timer ticks a turn may last; 0: not used */
 	u64 ept_vpid;		/* IA32_VMX_EPT_VPID_CAP */
 	u64 misc;		/* IA32_VMX_MISC */
 	u64 cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
