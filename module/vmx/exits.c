@@ -11,7 +11,9 @@
 #include <asm/fpu/api.h>
 #include <asm/mce.h>
 #include "../cpuid.h"
+#include "../event.h"
 #include "../hypercall.h"
+#include "../trace.h"
 #include "reasons.h"
 #include "vmx.h"
 
@@ -191,6 +193,7 @@ static enum thv_next exit_cpuid(struct vmx_vcpu *vmx)
 
 	thv_count(&vmx->vcpu, cpuid);
 	thv_cpuid(&vmx->vcpu, &cpuid);
+	trace_thv_cpuid(&vmx->vcpu, &cpuid);
 	gpr[THV_RAX] = cpuid.eax;
 	gpr[THV_RBX] = cpuid.ebx;
 	gpr[THV_RCX] = cpuid.ecx;
@@ -201,7 +204,7 @@ static enum thv_next exit_cpuid(struct vmx_vcpu *vmx)
 static enum thv_next exit_hlt(struct vmx_vcpu *vmx)
 {
 	thv_count(&vmx->vcpu, halts);
-	vmx->vcpu.mp_state = THV_MP_HALTED;
+	thv_set_mp_state(&vmx->vcpu, THV_MP_HALTED);
 	return resume_past(vmx);
 }
 
@@ -453,4 +456,30 @@ enum thv_next vmx_handle(struct thv_vcpu *vcpu)
 		return thv_exit_unsupported(vcpu, THV_UNSUPPORTED_EXIT, vmx->reason,
 					    vmread(EXIT_QUALIFICATION), 0);
 	return exit->handle(vmx);
+}
+
+u32 vmx_exit_reason(struct thv_vcpu *vcpu)
+{
+	u32 reason = to_vmx(vcpu)->reason;
+
+	if (reason == VMX_REASON_VMFAIL || reason == VMX_REASON_REAL_MODE)
+		return VMX_REASON_NONE;
+	return min_t(u32, (u16)reason, VMX_REASON_NONE);
+}
+
+/* Reads what the exit has left; what is read here, handlers find as if it had not been. */
+void vmx_exit_detail(struct thv_vcpu *vcpu, struct thv_exit_detail *detail)
+{
+	u32 reason = vmx_exit_reason(vcpu), event;
+
+	vmx_read_regs(vcpu);
+	*detail = (struct thv_exit_detail){ .reason = reason, .rip = vcpu->regs.rip };
+	if (reason == VMX_REASON_NONE)
+		return;
+	detail->qualification = vmread(EXIT_QUALIFICATION);
+	detail->vectoring = to_vmx(vcpu)->vectoring;
+	event = reason == VMX_REASON_EXCEPTION_NMI ? vmread(VM_EXIT_INTR_INFO) : 0;
+	detail->event = event & INTR_INFO_VALID_MASK ? event : 0;
+	if (!(detail->vectoring & VECTORING_INFO_VALID_MASK))
+		detail->vectoring = 0;
 }

@@ -7,7 +7,7 @@
 #ifndef THV_VMX_REASONS_H
 #define THV_VMX_REASONS_H
 
-#define VMX_BASIC_REASONS(REASON)						\
+#define VMX_BASIC_REASONS(REASON)					\
 	REASON(0,	EXCEPTION_NMI,		"exception or NMI")			\
 	REASON(1,	EXTERNAL_INTERRUPT,	"external interrupt")			\
 	REASON(2,	TRIPLE_FAULT,		"triple fault")				\
