@@ -231,7 +231,7 @@ static struct thv_ledger *new_ledger(void)
 
 static void publish(struct thv_vcpu *vcpu, struct thv_ledger *ledger)
 {
-	smp_store_release(&vcpu->ledger, ledger);
+	smp_store_release(&vcpu->ledger, ledger);	/* pairs with kept() and thv_ledger_get() */
 }
 
 /* A ledger to each vCPU that has none, or to none of them. vm->lock held. */

@@ -467,8 +467,8 @@ static int sleep_while_halted(struct thv_vcpu *vcpu)
 	int err;
 
 	thv_ledger_sleep(vcpu);
-	err = wait_event_interruptible(vcpu->wait, thv_events_wake(vcpu) ||
-						   READ_ONCE(vcpu->requests));
+	err = wait_event_interruptible(vcpu->wait,
+				       thv_events_wake(vcpu) || READ_ONCE(vcpu->requests));
 	thv_ledger_wake(vcpu);
 	if (err)
 		return -EINTR;

@@ -10,7 +10,7 @@
 #include "lib/device.h"
 #include "lib/error.h"
 
-static const struct command *const commands[] = { &cmd_check, &cmd_run };
+static const struct command *const commands[] = { &cmd_check, &cmd_run, &cmd_stat, &cmd_trace };
 
 static void help(FILE *file)
 {

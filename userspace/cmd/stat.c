@@ -154,6 +154,12 @@ static void print(const struct stat_values *values, const struct look *look, int
 	fflush(stdout);
 }
 
+static int fail(int status)
+{
+	fprintf(stderr, "thv stat: %s\n", error_text());
+	return status;
+}
+
 /* A VM that ends while it is watched is no error: there is nothing more to tell. */
 static int watch(int vm, const struct stat_values *values, int reason)
 {
@@ -161,7 +167,7 @@ static int watch(int vm, const struct stat_values *values, int reason)
 	u32 i;
 
 	if (ledger_keep(vm) < 0 || take(vm, &before))
-		return STATUS_ERROR;
+		return fail(STATUS_ERROR);
 	for (i = 0; !values->count || i < values->count; i++) {
 		sleep(values->interval);
 		if (take(vm, &look))
@@ -181,7 +187,7 @@ static int once(int vm, const struct stat_values *values, int reason)
 	static struct look look;
 
 	if (take(vm, &look))
-		return STATUS_ERROR;
+		return fail(STATUS_ERROR);
 	print(values, &look, reason, 0);
 	return 0;
 }
@@ -193,16 +199,16 @@ static int run(void *opaque)
 
 	if (values->count && !values->interval) {
 		error_set("--count counts intervals; give --interval, too");
-		return STATUS_ERROR;
+		return fail(STATUS_USAGE);
 	}
 	if (values->histogram && strcmp(values->histogram, "all")) {
 		reason = ledger_find(values->histogram);
 		if (reason < 0)
-			return STATUS_ERROR;
+			return fail(STATUS_USAGE);
 	}
 	vm = control_open(values->vm);
 	if (vm < 0)
-		return STATUS_ERROR;
+		return fail(STATUS_ERROR);
 	status = values->interval ? watch(vm, values, reason) : once(vm, values, reason);
 	close(vm);
 	return status;
