@@ -260,15 +260,15 @@ static int run(void *opaque)
 	struct linux_image image;
 	struct machine machine;
 	struct memory plan;
-	int status;
+	int status, result;
 
 	memory_plan(&plan, config.memory);
 	if (check_serial(values) || linux_open(&image, &values->files, &plan)) {
 		fprintf(stderr, "thv run: %s\n", error_text());
 		return STATUS_USAGE;
 	}
-	status = finish(&machine, values, run_machine(&machine, &config, &image,
-							  values->stats || values->json));
+	result = run_machine(&machine, &config, &image, values->stats || values->json);
+	status = finish(&machine, values, result);
 	linux_close(&image);
 	return status;
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Written as the events come: nothing but the slice that each vCPU is in is kept. */
 #include "lib/chrome.h"
 
 #include <string.h>

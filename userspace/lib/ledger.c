@@ -82,7 +82,8 @@ void ledger_since(struct ledger *ledger, const struct ledger *before)
 /* ---- names -------------------------------------------------------------- */
 
 static const char *const reasons[LEDGER_ROWS] = {
-#define REASON_NAME(number, id, name) [number] = name,
+#define REASON_NAME(number, id, name)						\
+	[number] = name,
 	VMX_BASIC_REASONS(REASON_NAME)
 #undef REASON_NAME
 	[VMX_REASON_NONE] = "no entry",

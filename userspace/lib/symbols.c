@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Code symbols in the order of their addresses, and the search in them. */
 #include "lib/symbols.h"
 
 #include <errno.h>

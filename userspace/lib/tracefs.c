@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Finding tracefs, making an instance in it, and leaving nothing behind. */
 #include "lib/tracefs.h"
 
 #include <dirent.h>
@@ -35,7 +36,7 @@ static int mounted(void)
 	if (access(ROOT, F_OK))
 		return error_set("this kernel has no tracing (CONFIG_TRACING): thv trace cannot work here");
 	if (mount("tracefs", ROOT, "tracefs", 0, NULL))
-		return error_set("tracefs is not mounted, and cannot be: %s; as root: mount -t tracefs tracefs " ROOT,
+		return error_set("tracefs is not mounted, and cannot be: %s; as root: mount -t tracefs none " ROOT,
 				 strerror(errno));
 	fprintf(stderr, "thv trace: tracefs was not mounted; it is now, on " ROOT "\n");
 	return 0;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* What tracefs prints, read back: the head of a line from the right, its fields from the left. */
 #include "lib/traceline.h"
 
 #include <ctype.h>
