@@ -366,10 +366,13 @@ static int start(struct recording *recording)
 	    tracefs_write(tracefs, "trace_clock", "x86-tsc") || tracefs_open_pipe(tracefs))
 		return -1;
 	snprintf(text, sizeof(text), "vm == %u", stats.id);
-	if (tracefs_write(tracefs, "events/thv/filter", text) ||
-	    enable_list(recording, recording->values->events))
+	/* Off until all are on: else the first lines would show some of what happened, and not the rest */
+	if (tracefs_write(tracefs, "tracing_on", "0") ||
+	    tracefs_write(tracefs, "events/thv/filter", text) ||
+	    enable_list(recording, recording->values->events) ||
+	    (recording->timeline && enable_list(recording, SLICES)))
 		return -1;
-	return recording->timeline ? enable_list(recording, SLICES) : 0;
+	return tracefs_write(tracefs, "tracing_on", "1");
 }
 
 static void catch_signals(void)
