@@ -66,6 +66,15 @@ struct thv_event {
 	u32 length;		/* instruction bytes, for the software kinds */
 };
 
+/* An exit as tracepoints tell it, in the vendor's encoding */
+struct thv_exit_detail {
+	u32 reason;		/* as thv_backend.exit_reason says */
+	u32 event;		/* VMX: interruption information; 0: none */
+	u32 vectoring;		/* VMX: IDT-vectoring information; 0: none */
+	u64 rip;
+	u64 qualification;
+};
+
 /* Why the guest cannot take an event now: bits of thv_backend.blocking */
 #define THV_BLOCK_STI	BIT(0)
 #define THV_BLOCK_MOVSS	BIT(1)
@@ -108,6 +117,14 @@ struct thv_backend {
 	void (*enter)(struct thv_vcpu *vcpu);
 	bool (*handle_fast)(struct thv_vcpu *vcpu, enum thv_next *next);
 	enum thv_next (*handle)(struct thv_vcpu *vcpu);
+
+	/*
+	 * Why the last entry ended, for who counts and watches: the vendor's reason, below
+	 * exit_reasons, or exit_reasons itself when the entry was refused before it began.
+	 */
+	u32 exit_reasons;
+	u32 (*exit_reason)(struct thv_vcpu *vcpu);
+	void (*exit_detail)(struct thv_vcpu *vcpu, struct thv_exit_detail *detail);
 
 	/* Registers: RIP, RSP and RFLAGS live with the vendor until asked for. */
 	void (*read_regs)(struct thv_vcpu *vcpu);	/* fills vcpu->regs.{rip,rflags,gpr[RSP]} */

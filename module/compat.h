@@ -40,6 +40,13 @@ static inline void thv_eventfd_signal(struct eventfd_ctx *ctx)
 #endif
 }
 
+/* 6.10 took the source away: __string() has told it. */
+#ifdef THV_HAVE_ASSIGN_STR_SOURCE
+#define thv_assign_str(name, source)	__assign_str(name, source)
+#else
+#define thv_assign_str(name, source)	__assign_str(name)
+#endif
+
 /* 6.2 let any signal end a wait for a page that userfaultfd answers, not only a fatal one. */
 #ifdef THV_HAVE_FOLL_INTERRUPTIBLE
 #define THV_FOLL_INTERRUPTIBLE	FOLL_INTERRUPTIBLE

@@ -123,7 +123,7 @@ static void take_init(struct thv_vcpu *vcpu)
 {
 	thv_vcpu_reset(vcpu, true);
 	/* The bootstrap processor starts over, the others wait (SDM 9.4.2) */
-	vcpu->mp_state = vcpu->id ? THV_MP_WAIT_SIPI : THV_MP_RUNNING;
+	thv_set_mp_state(vcpu, vcpu->id ? THV_MP_WAIT_SIPI : THV_MP_RUNNING);
 }
 
 /* Real mode at vector * 4096 (SDM 9.4.4.1); a start-up IPI that nobody waits for is dropped. */
@@ -141,7 +141,7 @@ static void take_sipi(struct thv_vcpu *vcpu)
 	thv_backend->read_regs(vcpu);
 	vcpu->regs.rip = 0;
 	thv_backend->write_regs(vcpu);
-	vcpu->mp_state = THV_MP_RUNNING;
+	thv_set_mp_state(vcpu, THV_MP_RUNNING);
 }
 
 /**
@@ -165,6 +165,12 @@ void thv_events_collect(struct thv_vcpu *vcpu)
 		take_sipi(vcpu);
 }
 
+static void inject(struct thv_vcpu *vcpu, const struct thv_event *event, bool again)
+{
+	trace_thv_inject(vcpu, event, again);
+	thv_backend->inject(vcpu, event);
+}
+
 /*
  * An exception goes before the event it broke into. That one is kept if it came from outside (an
  * interrupt, an NMI: nobody will send it again) and forgotten if the guest's own instruction will
@@ -178,14 +184,14 @@ static void inject_exception(struct thv_vcpu *vcpu)
 		events->reinject.valid = false;
 	events->exception.valid = false;
 	apply_payload(vcpu, events->exception.vector);
-	thv_backend->inject(vcpu, &events->exception);
+	inject(vcpu, &events->exception, false);
 	thv_count(vcpu, exceptions);
 }
 
 static void inject_again(struct thv_vcpu *vcpu)
 {
 	vcpu->events.reinject.valid = false;
-	thv_backend->inject(vcpu, &vcpu->events.reinject);
+	inject(vcpu, &vcpu->events.reinject, true);
 }
 
 #define SHADOWS (THV_BLOCK_STI | THV_BLOCK_MOVSS)
@@ -214,7 +220,7 @@ static void inject_nmi(struct thv_vcpu *vcpu)
 	};
 
 	vcpu->events.nmis--;
-	thv_backend->inject(vcpu, &nmi);
+	inject(vcpu, &nmi, false);
 	thv_count(vcpu, nmis);
 }
 
@@ -225,7 +231,7 @@ static void inject_interrupt(struct thv_vcpu *vcpu, int vector)
 	};
 
 	thv_lapic_accept(&vcpu->lapic, vector);
-	thv_backend->inject(vcpu, &interrupt);
+	inject(vcpu, &interrupt, false);
 	thv_count(vcpu, interrupts);
 }
 
@@ -472,7 +478,7 @@ int thv_events_set(struct thv_vcpu *vcpu, const struct thv_event_state *state)
 	WRITE_ONCE(events->sipi_vector, state->sipi_vector);
 	assign_bit(THV_ASYNC_SIPI, &events->async, state->flags & THV_EVENT_SIPI);
 	assign_bit(THV_ASYNC_INIT, &events->async, state->flags & THV_EVENT_INIT);
-	vcpu->mp_state = state->mp_state;
+	thv_set_mp_state(vcpu, state->mp_state);
 	set_bit(THV_REQ_EVENT, &vcpu->requests);
 	return 0;
 }

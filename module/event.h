@@ -3,6 +3,7 @@
 #ifndef THV_EVENT_H
 #define THV_EVENT_H
 
+#include "trace.h"
 #include "vcpu.h"
 
 /* Before an entry, interrupts on: take in what other threads sent (INIT, SIPI, NMI). */
@@ -14,5 +15,12 @@ bool thv_events_wake(struct thv_vcpu *vcpu);
 void thv_events_reset(struct thv_vcpu *vcpu);
 void thv_events_get(struct thv_vcpu *vcpu, struct thv_event_state *state);
 int thv_events_set(struct thv_vcpu *vcpu, const struct thv_event_state *state);
+
+/* The vCPU's thread: it runs, halts or waits for a start-up IPI from now on. */
+static inline void thv_set_mp_state(struct thv_vcpu *vcpu, u32 state)
+{
+	trace_thv_state_vcpu(vcpu, vcpu->mp_state, state);
+	vcpu->mp_state = state;
+}
 
 #endif

@@ -27,6 +27,7 @@
 #include "hypercall.h"
 #include "lapic.h"
 #include "memory.h"
+#include "trace.h"
 #include "vcpu.h"
 #include "vm.h"
 
@@ -254,7 +255,10 @@ void thv_pv_reset(struct thv_vcpu *vcpu)
  */
 u64 thv_hypercall(struct thv_vcpu *vcpu, u32 cpl, u64 nr, u64 a0, u64 a1, u64 a2, u64 a3)
 {
+	u64 result = nr == KVM_HC_VAPIC_POLL_IRQ ? 0 : -KVM_ENOSYS;
+
 	if (cpl)
-		return -KVM_EPERM;
-	return nr == KVM_HC_VAPIC_POLL_IRQ ? 0 : -KVM_ENOSYS;
+		result = -KVM_EPERM;
+	trace_thv_hypercall(vcpu, nr, a0, a1, result);
+	return result;
 }

@@ -30,7 +30,7 @@ static struct thv_vcpu *vcpu_of(struct thv_lapic *lapic)
 /* ---- messages ---- */
 
 /* One that @message is for. Was it reached? SMM, and an 8259 behind ExtINT, are not there. */
-static bool deliver_to(struct thv_vcpu *vcpu, const struct thv_lapic_message *message)
+static bool reach(struct thv_vcpu *vcpu, const struct thv_lapic_message *message)
 {
 	switch (message->delivery) {
 	case THV_DELIVER_FIXED:
@@ -48,6 +48,14 @@ static bool deliver_to(struct thv_vcpu *vcpu, const struct thv_lapic_message *me
 	default:
 		return false;
 	}
+}
+
+static bool deliver_to(struct thv_vcpu *vcpu, const struct thv_lapic_message *message)
+{
+	bool taken = reach(vcpu, message);
+
+	trace_thv_apic_accept(vcpu, message->delivery, message->vector, taken);
+	return taken;
 }
 
 static bool is_for(const struct thv_vcpu *vcpu, const struct thv_vcpu *sender,
@@ -137,9 +145,12 @@ int thv_irq_check_msi(const struct thv_msi *msi)
 
 int thv_irq_interrupt(struct thv_vcpu *vcpu, const struct thv_interrupt *args)
 {
+	bool taken;
+
 	if (args->vector < 16 || args->vector > 255 || args->reserved)
 		return -EINVAL;
-	thv_lapic_post(&vcpu->lapic, args->vector, false);
+	taken = thv_lapic_post(&vcpu->lapic, args->vector, false);
+	trace_thv_apic_accept(vcpu, THV_DELIVER_FIXED, args->vector, taken);
 	return 0;
 }
 
@@ -156,6 +167,7 @@ void thv_lapic_host_ipi(struct thv_lapic *lapic, const struct thv_lapic_message 
 	struct thv_vcpu *vcpu = vcpu_of(lapic);
 
 	thv_count(vcpu, ipis);
+	trace_thv_apic_ipi(vcpu, message);
 	if (!resets_itself(message))
 		deliver(vcpu->vm, vcpu, message);
 }
@@ -176,6 +188,7 @@ u64 thv_lapic_host_tsc(struct thv_lapic *lapic)
 static bool timer_expired(struct thv_lapic *lapic, u64 *next)
 {
 	thv_count(vcpu_of(lapic), timers);
+	trace_thv_apic_timer(vcpu_of(lapic), true, lapic->timer_mode, 0);
 	return thv_lapic_timer_expired(lapic, ktime_get_ns(), next);
 }
 
@@ -203,6 +216,9 @@ void thv_lapic_host_timer_start(struct thv_lapic *lapic, u64 deadline)
 	while (deadline <= ktime_get_ns())
 		if (!timer_expired(lapic, &deadline))
 			return;
+	if (trace_thv_apic_timer_enabled())
+		trace_thv_apic_timer(vcpu_of(lapic), false, lapic->timer_mode,
+				     deadline - ktime_get_ns());
 	hrtimer_start(&lapic->timer->hrtimer, ns_to_ktime(deadline), TIMER_MODE);
 }
 
@@ -251,6 +267,7 @@ int thv_irq_apic_access(struct thv_vcpu *vcpu, struct thv_apic_access *args)
 		thv_lapic_mmio_write(lapic, args->offset, args->length, args->data);
 	else
 		args->data = thv_lapic_mmio_read(lapic, args->offset, args->length);
+	trace_thv_apic(vcpu, args->flags & THV_APIC_WRITE, args->offset, args->data);
 	return 0;
 }
 

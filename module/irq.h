@@ -6,6 +6,7 @@
 #ifndef THV_IRQ_H
 #define THV_IRQ_H
 
+#include "trace.h"
 #include "vcpu.h"
 
 /**
@@ -67,25 +68,34 @@ static inline void thv_irq_tsc_changed(struct thv_vcpu *vcpu)
  */
 static inline int thv_apic_msr_read(struct thv_vcpu *vcpu, u32 index, u64 *value)
 {
+	int err;
+
 	thv_count(vcpu, apic_accesses);
-	return thv_lapic_msr_read(&vcpu->lapic, index, value);
+	err = thv_lapic_msr_read(&vcpu->lapic, index, value);
+	if (trace_thv_apic_enabled() && !err)
+		trace_thv_apic(vcpu, false, (index - APIC_BASE_MSR) << 4, *value);
+	return err;
 }
 
 static inline int thv_apic_msr_write(struct thv_vcpu *vcpu, u32 index, u64 value)
 {
 	thv_count(vcpu, apic_accesses);
+	trace_thv_apic(vcpu, true, (index - APIC_BASE_MSR) << 4, value);
 	return thv_lapic_msr_write(&vcpu->lapic, index, value);
 }
 
 static inline void thv_apic_write_trap(struct thv_vcpu *vcpu, u32 offset)
 {
 	thv_count(vcpu, apic_accesses);
+	if (trace_thv_apic_enabled())
+		trace_thv_apic(vcpu, true, offset, thv_lapic_register_value(&vcpu->lapic, offset));
 	thv_lapic_write_trap(&vcpu->lapic, offset);
 }
 
 static inline void thv_apic_eoi_induced(struct thv_vcpu *vcpu, u8 vector)
 {
 	thv_count(vcpu, apic_accesses);
+	trace_thv_apic(vcpu, true, APIC_EOI, vector);
 	thv_lapic_eoi_induced(&vcpu->lapic, vector);
 }
 

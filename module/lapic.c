@@ -782,6 +782,11 @@ const char *thv_lapic_register_name(u32 offset)
 	return reg ? reg->name : NULL;
 }
 
+u32 thv_lapic_register_value(const struct thv_lapic *lapic, u32 offset)
+{
+	return find(offset) ? get(lapic, offset & ~15) : 0;
+}
+
 static u32 load(struct thv_lapic *lapic, const struct lapic_register *reg, u32 offset)
 {
 	return reg->read ? reg->read(lapic) : get(lapic, offset);

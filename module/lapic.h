@@ -314,8 +314,10 @@ bool thv_lapic_matches(const struct thv_lapic *lapic, const struct thv_lapic_mes
 /* Of two that match a lowest-priority message, does @a take it rather than @b (SDM 11.6.2.4)? */
 bool thv_lapic_arbitrate(const struct thv_lapic *a, const struct thv_lapic *b);
 
-/* A register's name, for people; NULL: none at this offset. */
+/* A register's name, for people; NULL: none at this offset. Any context. */
 const char *thv_lapic_register_name(u32 offset);
+/* What its place in the page holds; 0: no register. vCPU's thread. */
+u32 thv_lapic_register_value(const struct thv_lapic *lapic, u32 offset);
 
 /* ---- what lapic.c asks of its host: irq.c, or a native test ---- */
 

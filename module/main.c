@@ -18,6 +18,7 @@
 #include "cpu.h"
 #include "cpuid.h"
 #include "ioctl.h"
+#include "ledger.h"
 #include "vm.h"
 
 struct thv_caps thv_caps;
@@ -134,6 +135,7 @@ static int backend_up(void)
 
 static void backend_down(void)
 {
+	thv_ledger_exit_module();
 	thv_backend->remove();
 }
 

@@ -21,6 +21,7 @@
 #include "debug.h"
 #include "paging/ept.h"
 #include "paging/touched.h"
+#include "trace.h"
 #include "vcpu.h"
 
 /* Frames worked on without giving others the lock: 1 GiB */
@@ -373,8 +374,10 @@ int thv_memory_set(struct thv_vm *vm, const struct thv_memory *args)
 
 	mutex_lock(&map->slots_lock);
 	err = thv_slots_plan(thv_memory_slots(map), args, &map->limits, &plan);
-	if (!err)
+	if (!err) {
 		err = carry_out[plan.change](vm, &plan);
+		trace_thv_slot(vm, plan.change, args, err);
+	}
 	mutex_unlock(&map->slots_lock);
 	return err;
 }

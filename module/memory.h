@@ -29,6 +29,26 @@ struct thv_fault {
 	bool gla_valid, present, table;
 };
 
+/* What became of it, for who watches */
+enum thv_fault_outcome {
+	THV_FAULT_MAPPED = 1,	/* 1 and 2: the level of the page */
+	THV_FAULT_HUGE = 2,
+	THV_FAULT_MMIO,		/* it is not memory: the launcher acts the device */
+	THV_FAULT_DOORBELL,
+	THV_FAULT_MEMORY,	/* the host does not give the page */
+	THV_FAULT_RETRY,	/* the host was changing it */
+	THV_FAULT_UNSUPPORTED,
+};
+
+/* What the MMU notifier hears */
+enum thv_notice {
+	THV_NOTICE_INVALIDATE,	/* the host begins to change its table */
+	THV_NOTICE_INVALIDATED,	/* it has */
+	THV_NOTICE_AGE,		/* has the guest used it? and forget that */
+	THV_NOTICE_TEST,	/* ... only asked */
+	THV_NOTICE_RELEASE,	/* the launcher's address space goes */
+};
+
 /*
  * Answers a fault: maps a page, rings a doorbell, or fills vcpu->run (MMIO, MEMORY_FAULT,
  * UNSUPPORTED). May sleep.

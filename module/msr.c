@@ -32,6 +32,7 @@
 #include "hypercall.h"
 #include "irq.h"
 #include "msr.h"
+#include "trace.h"
 #include "vcpu.h"
 #include "vm.h"
 
@@ -483,17 +484,7 @@ static const struct row *look_up(struct thv_vcpu *vcpu, u32 index, enum thv_msr_
 	return row;
 }
 
-/**
- * thv_msr_read - RDMSR, or the launcher's look.
- * @vcpu: the vCPU, loaded.
- * @index: which.
- * @value: out, if 0 is returned.
- * @by: on whose behalf.
- *
- * Context: the vCPU's thread; interrupts may be off; does not sleep.
- * Return: 0; -EINVAL: no such MSR, or it is write-only.
- */
-int thv_msr_read(struct thv_vcpu *vcpu, u32 index, u64 *value, enum thv_msr_by by)
+static int read_msr(struct thv_vcpu *vcpu, u32 index, u64 *value, enum thv_msr_by by)
 {
 	struct access access = { .vcpu = vcpu, .index = index, .by = by };
 	int err;
@@ -507,15 +498,49 @@ int thv_msr_read(struct thv_vcpu *vcpu, u32 index, u64 *value, enum thv_msr_by b
 	return err;
 }
 
+/**
+ * thv_msr_read - RDMSR, or the launcher's look.
+ * @vcpu: the vCPU, loaded.
+ * @index: which.
+ * @value: out, if 0 is returned.
+ * @by: on whose behalf.
+ *
+ * Context: the vCPU's thread; interrupts may be off; does not sleep.
+ * Return: 0; -EINVAL: no such MSR, or it is write-only.
+ */
+int thv_msr_read(struct thv_vcpu *vcpu, u32 index, u64 *value, enum thv_msr_by by)
+{
+	int err = read_msr(vcpu, index, value, by);
+
+	if (trace_thv_msr_enabled() && by == THV_MSR_GUEST)
+		trace_thv_msr(vcpu, false, index, err ? 0 : *value, err);
+	return err;
+}
+
 /* What the launcher saved it may restore, even where a guest can only read. */
 static int write_read_only(struct access *access)
 {
 	u64 value;
 
 	if (access->by != THV_MSR_HOST ||
-	    thv_msr_read(access->vcpu, access->index, &value, THV_MSR_HOST))
+	    read_msr(access->vcpu, access->index, &value, THV_MSR_HOST))
 		return -EINVAL;
 	return value == access->value ? 0 : -EINVAL;
+}
+
+static int write_msr(struct thv_vcpu *vcpu, u32 index, u64 value, enum thv_msr_by by)
+{
+	struct access access = { .vcpu = vcpu, .index = index, .value = value, .by = by };
+	const struct row *row = look_up(vcpu, index, by);
+
+	if (!row)
+		return -EINVAL;
+	access.row = row;
+	if (!row->write)
+		return write_read_only(&access);
+	if ((value & row->reserved) || (row->valid && !row->valid(value)))
+		return -EINVAL;
+	return row->write(&access);
 }
 
 /**
@@ -530,17 +555,11 @@ static int write_read_only(struct access *access)
  */
 int thv_msr_write(struct thv_vcpu *vcpu, u32 index, u64 value, enum thv_msr_by by)
 {
-	struct access access = { .vcpu = vcpu, .index = index, .value = value, .by = by };
-	const struct row *row = look_up(vcpu, index, by);
+	int err = write_msr(vcpu, index, value, by);
 
-	if (!row)
-		return -EINVAL;
-	access.row = row;
-	if (!row->write)
-		return write_read_only(&access);
-	if ((value & row->reserved) || (row->valid && !row->valid(value)))
-		return -EINVAL;
-	return row->write(&access);
+	if (trace_thv_msr_enabled() && by == THV_MSR_GUEST)
+		trace_thv_msr(vcpu, true, index, value, err);
+	return err;
 }
 
 /**

@@ -31,6 +31,8 @@
 #include "hypercall.h"
 #include "ioctl.h"
 #include "irq.h"
+#include "ledger.h"
+#include "trace.h"
 #include "vcpu.h"
 
 /* ---- kicks and requests ---- */
@@ -208,9 +210,11 @@ enum thv_next thv_exit_io(struct thv_vcpu *vcpu, const struct thv_io *io)
 	thv_count(vcpu, io);
 	if (!io->in && !io->string && thv_doorbell_port(vcpu->vm, io->port, io->size, data)) {
 		thv_count(vcpu, doorbells);
+		trace_thv_io(vcpu, io, data, true);
 		thv_skip_instruction(vcpu);
 		return THV_NEXT_RESUME;
 	}
+	trace_thv_io(vcpu, io, data, false);
 	run->exit = THV_EXIT_IO;
 	run->instruction_length = io->length;
 	run->io.port = io->port;
@@ -284,6 +288,34 @@ static void leave_guest_state(struct thv_vcpu *vcpu)
 		this_cpu_write(x86_ibpb_exit_to_user, true);
 }
 
+/* Kept out of the way: to find RIP out costs a VMREAD. */
+static noinline void trace_entry(struct thv_vcpu *vcpu)
+{
+	thv_backend->read_regs(vcpu);
+	trace_thv_entry(vcpu, vcpu->regs.rip);
+}
+
+static noinline void trace_exit(struct thv_vcpu *vcpu)
+{
+	struct thv_exit_detail detail;
+
+	thv_backend->exit_detail(vcpu, &detail);
+	trace_thv_exit(vcpu, &detail);
+}
+
+/* One entry and one exit, between those who want to know: their own time is the kernel's. */
+static __always_inline void enter_once(struct thv_vcpu *vcpu)
+{
+	if (trace_thv_entry_enabled())
+		trace_entry(vcpu);
+	thv_ledger_entry(vcpu);
+	thv_backend->enter(vcpu);
+	thv_ledger_exit(vcpu);
+	thv_count(vcpu, exits);
+	if (trace_thv_exit_enabled())
+		trace_exit(vcpu);
+}
+
 /*
  * Enter, and enter again for as long as the exits are quick ones. true: the last one has been
  * dealt with.
@@ -292,8 +324,7 @@ static bool enter_and_handle(struct thv_vcpu *vcpu, enum thv_next *next)
 {
 	do {
 		thv_events_inject(vcpu);
-		thv_backend->enter(vcpu);
-		thv_count(vcpu, exits);
+		enter_once(vcpu);
 		if (!thv_backend->handle_fast(vcpu, next))
 			return false;
 	} while (*next == THV_NEXT_RESUME && !must_leave(vcpu));
@@ -353,6 +384,17 @@ static int flush_linear(struct thv_vcpu *vcpu)
 	return GO;
 }
 
+/* A wait for a paused VM to go on is asleep, in the ledger. */
+static int begin_or_wait(struct thv_vcpu *vcpu)
+{
+	int err;
+
+	thv_ledger_sleep(vcpu);
+	err = thv_vm_run_begin(vcpu->vm);
+	thv_ledger_wake(vcpu);
+	return err;
+}
+
 /* To sleep while the VM is paused, the vCPU leaves its CPU. */
 static int follow_state(struct thv_vcpu *vcpu)
 {
@@ -360,7 +402,7 @@ static int follow_state(struct thv_vcpu *vcpu)
 
 	thv_vcpu_put(vcpu);
 	thv_vm_run_end(vcpu->vm);
-	err = thv_vm_run_begin(vcpu->vm);
+	err = begin_or_wait(vcpu);
 	if (err) {
 		/* The caller's end() and put() expect both */
 		atomic_inc(&vcpu->vm->running);
@@ -422,11 +464,16 @@ static int serve_requests(struct thv_vcpu *vcpu)
 /* A vCPU that waits (HLT, or for a start-up IPI) sleeps until there is an event or a request. */
 static int sleep_while_halted(struct thv_vcpu *vcpu)
 {
-	if (wait_event_interruptible(vcpu->wait, thv_events_wake(vcpu) ||
-				     READ_ONCE(vcpu->requests)))
+	int err;
+
+	thv_ledger_sleep(vcpu);
+	err = wait_event_interruptible(vcpu->wait,
+				       thv_events_wake(vcpu) || READ_ONCE(vcpu->requests));
+	thv_ledger_wake(vcpu);
+	if (err)
 		return -EINTR;
 	if (vcpu->mp_state == THV_MP_HALTED && thv_events_wake(vcpu)) {
-		vcpu->mp_state = THV_MP_RUNNING;
+		thv_set_mp_state(vcpu, THV_MP_RUNNING);
 		vcpu->look_for_events = true;
 		thv_count(vcpu, wakeups);
 	}
@@ -571,12 +618,17 @@ static long run(struct thv_vcpu *vcpu)
 
 	if (vcpu->terminal)
 		return report(vcpu, 0);
-	err = thv_vm_run_begin(vcpu->vm);
+	trace_thv_run(vcpu);
+	thv_ledger_run(vcpu);
+	err = begin_or_wait(vcpu);
 	if (!err) {
 		err = run_loaded(vcpu);
 		thv_vm_run_end(vcpu->vm);
 	}
-	return report(vcpu, err);
+	err = report(vcpu, err);
+	thv_ledger_return(vcpu);
+	trace_thv_return(vcpu, vcpu->run->exit, err);
+	return err;
 }
 
 /* ---- ioctls ---- */
@@ -774,14 +826,19 @@ static int fill_vcpu(struct thv_vcpu *vcpu)
 	err = thv_irq_vcpu_create(vcpu);
 	if (err)
 		goto fpu;
-	err = thv_backend->vcpu_create(vcpu);
+	err = thv_ledger_vcpu_create(vcpu);
 	if (err)
 		goto irq;
+	err = thv_backend->vcpu_create(vcpu);
+	if (err)
+		goto ledger;
 	thv_vcpu_load(vcpu);
 	thv_vcpu_reset(vcpu, false);
 	thv_vcpu_put(vcpu);
 	return 0;
 
+ledger:
+	thv_ledger_vcpu_destroy(vcpu);
 irq:
 	thv_irq_vcpu_destroy(vcpu);
 fpu:
@@ -796,6 +853,7 @@ notifier:
 void thv_vcpu_destroy(struct thv_vcpu *vcpu)
 {
 	thv_backend->vcpu_destroy(vcpu);
+	thv_ledger_vcpu_destroy(vcpu);
 	thv_irq_vcpu_destroy(vcpu);
 	fpu_free_guest_fpstate(&vcpu->fpu);
 	free_page((unsigned long)vcpu->run);

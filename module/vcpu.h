@@ -60,6 +60,8 @@ struct thv_events {
 #define THV_ASYNC_INIT	0
 #define THV_ASYNC_SIPI	1
 
+struct thv_ledger;
+
 struct thv_vcpu {
 	struct thv_vm *vm;
 	u32 id;
@@ -100,6 +102,7 @@ struct thv_vcpu {
 	u64 pv_clock_msr;		/* as the guest wrote it; bit 0: enabled */
 
 	u64 stats[THV_STATS];
+	struct thv_ledger *ledger;	/* ledger.c's; NULL: nobody ever wanted one */
 };
 
 /* vcpu.c */

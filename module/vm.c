@@ -31,6 +31,7 @@
 #include "eventfd.h"
 #include "ioctl.h"
 #include "irq.h"
+#include "trace.h"
 #include "vcpu.h"
 #include "vm.h"
 
@@ -143,8 +144,11 @@ static void announce_state(struct thv_vm *vm)
  */
 void thv_vm_kill(struct thv_vm *vm, const char *why)
 {
-	if (xchg(&vm->state, THV_VM_DEAD) == THV_VM_DEAD)
+	u32 old = xchg(&vm->state, THV_VM_DEAD);
+
+	if (old == THV_VM_DEAD)
 		return;
+	trace_thv_state_vm(vm, old, THV_VM_DEAD);
 	WARN(1, "thv: VM %u (%s) is dead: %s\n", vm->id, vm->name, why);
 	announce_state(vm);
 }
@@ -168,6 +172,7 @@ static int set_state(struct thv_vm *vm, u32 state)
 		if (!(ways[old] & BIT(state)))
 			return old == THV_VM_DEAD ? -EIO : -EBUSY;
 	} while (cmpxchg(&vm->state, old, state) != old);
+	trace_thv_state_vm(vm, old, state);
 	announce_state(vm);
 	return 0;
 }
@@ -262,6 +267,11 @@ static struct file *create_vcpu(void *vm, void *args)
 	return thv_vcpu_create(vm, args);
 }
 
+static long get_ledger(void *vm, void *args)
+{
+	return thv_ledger_get(vm, args);
+}
+
 static long signal_msi(void *vm, void *args)
 {
 	return thv_irq_deliver_msi(vm, args);
@@ -324,11 +334,13 @@ static const struct thv_ioctl vm_ioctls[] = {
 	THV_IOCTL(THV_IOEVENTFD, struct thv_ioeventfd, ioeventfd),
 	THV_IOCTL(THV_CONTROL, struct thv_control, control),
 	THV_IOCTL(THV_GET_STATS, struct thv_vm_stats, get_stats),
+	THV_IOCTL(THV_GET_LEDGER, struct thv_get_ledger, get_ledger),
 };
 
 static const struct thv_ioctl control_ioctls[] = {
 	THV_IOCTL(THV_CONTROL, struct thv_control, control),
 	THV_IOCTL(THV_GET_STATS, struct thv_vm_stats, get_stats),
+	THV_IOCTL(THV_GET_LEDGER, struct thv_get_ledger, get_ledger),
 };
 
 /* ---- descriptors ---- */
@@ -337,11 +349,18 @@ static long vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct thv_vm *vm = file->private_data;
 
-	return thv_vm_check(vm) ?: thv_ioctl(vm_ioctls, ARRAY_SIZE(vm_ioctls), vm, cmd, arg);
+	int err = thv_vm_check(vm);
+
+	if (err)
+		return err;
+	if (cmd == THV_KEEP_LEDGER)
+		return thv_ledger_keep(vm, file);
+	return thv_ioctl(vm_ioctls, ARRAY_SIZE(vm_ioctls), vm, cmd, arg);
 }
 
 static int vm_release(struct inode *inode, struct file *file)
 {
+	thv_ledger_release(file->private_data, file);
 	thv_vm_put(file->private_data);
 	return 0;
 }
@@ -361,14 +380,20 @@ static long control_ioctl(struct file *file, unsigned int cmd, unsigned long arg
 
 	if (!kref_get_unless_zero(&vm->ref))
 		return -EIO;
-	if (thv_vm_state(vm) != THV_VM_DEAD)
+	if (thv_vm_state(vm) == THV_VM_DEAD)
+		goto out;
+	if (cmd == THV_KEEP_LEDGER)
+		result = thv_ledger_keep(vm, file);
+	else
 		result = thv_ioctl(control_ioctls, ARRAY_SIZE(control_ioctls), vm, cmd, arg);
+out:
 	thv_vm_put(vm);
 	return result;
 }
 
 static int control_release(struct inode *inode, struct file *file)
 {
+	thv_ledger_release(file->private_data, file);
 	put_number(file->private_data);
 	return 0;
 }
@@ -435,6 +460,7 @@ static void fill(struct thv_vm *vm, const struct thv_create_vm *args)
 	kref_init(&vm->number);
 	mutex_init(&vm->lock);
 	init_waitqueue_head(&vm->state_wait);
+	thv_ledger_init(vm);
 	vm->owner = current_euid();
 	vm->mm = current->mm;
 	vm->paging = THV_PAGING_EPT;

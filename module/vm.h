@@ -19,6 +19,7 @@
 #include <linux/uidgid.h>
 #include <linux/wait.h>
 #include "../uapi/thv.h"
+#include "ledger.h"
 #include "memory.h"
 
 struct thv_vcpu;
@@ -43,6 +44,8 @@ struct thv_vm {
 
 	struct thv_memory_map memory;	/* memory.h */
 	struct thv_eventfds *eventfds;	/* eventfd.c's own */
+
+	struct thv_ledger_keepers ledger;	/* ledger.h */
 
 	/* paravirtual clock: hypercall.c */
 	u64 tsc_offset;			/* the guest's TSC from the host's; msr.c */

@@ -420,13 +420,19 @@ struct thv_explain {
 
 /**
  * struct thv_ledger_row - what exits of one reason have cost one vCPU.
- * @reason: the vendor's exit reason (VMX: the basic one, SDM appendix C).
+ * @reason: the vendor's exit reason (VMX: the basic one, SDM appendix C), or the number after
+ *	the last one, for entries that the processor refused before they began.
  * @count: exits.
- * @user: of those, the ones that went to the launcher.
+ * @user: of those, the ones that went to the launcher and came back.
  * @kernel_cycles: host cycles (TSC) from exit to re-entry, spent in the kernel.
  * @user_cycles: ... and in the launcher, from the return of THV_RUN to the next.
  * @kernel, @launcher: the histograms of the two, an exit counted in one bucket
- *	of each it took part in.
+ *	of each it took part in: by the whole time it took there, in however many parts.
+ *
+ * Times are the clock's: what the host did in between, interrupts and other tasks, is in
+ * them, and so is waiting for memory. Sleep is not (HLT, waiting for a start-up IPI, a
+ * paused VM): that is @asleep_cycles of struct thv_get_ledger. An exit that has not yet left
+ * the kernel is in @count only.
  */
 struct thv_ledger_row {
 	__u32 reason;
@@ -445,8 +451,9 @@ struct thv_ledger_row {
  * @count: in: room for so many struct thv_ledger_row at @data; out: how many
  *	reasons there have been, which may be more.
  * @data: user memory.
- * @guest_cycles: out; host cycles between entry and exit.
+ * @guest_cycles: out; host cycles between entry and exit, the switch included.
  * @tsc_khz: out; host cycles a millisecond.
+ * @asleep_cycles: out; host cycles halted, waiting for a start-up IPI, or paused.
  *
  * The ledger is kept while somebody wants it: from THV_KEEP_LEDGER (control, VM; no argument) on
  * a descriptor to the closing of that descriptor. What it holds stays, and is added to the
@@ -458,7 +465,8 @@ struct thv_get_ledger {
 	__u64 data;
 	__u64 guest_cycles;
 	__u32 tsc_khz;
-	__u32 reserved[3];
+	__u32 reserved;
+	__u64 asleep_cycles;
 };
 
 #define THV_SEND_NMI	_IOW(THV_IOCTL_TYPE, 0x30, struct thv_vcpu_select)

@@ -11,7 +11,7 @@
 #include "lib/error.h"
 #include "lib/manual.h"
 
-static const struct command *const commands[] = { &cmd_check, &cmd_run };
+static const struct command *const commands[] = { &cmd_check, &cmd_run, &cmd_stat, &cmd_trace };
 
 static void help(FILE *file)
 {

@@ -15,6 +15,7 @@
 #include "../compat.h"
 #include "../debug.h"
 #include "../eventfd.h"
+#include "../trace.h"
 #include "../vcpu.h"
 #include "ept.h"
 
@@ -28,14 +29,18 @@ static enum thv_next mmio_exit(struct thv_vcpu *vcpu, const struct thv_fault *fa
 	struct thv_run *run = vcpu->run;
 
 	/* Delivering an event touched it: there is no instruction that could be carried out */
-	if (vcpu->events.reinject.valid)
+	if (vcpu->events.reinject.valid) {
+		trace_thv_page_fault(vcpu, fault, THV_FAULT_UNSUPPORTED);
 		return thv_exit_unsupported(vcpu, THV_UNSUPPORTED_EVENT_MMIO, 0,
 					    fault->gpa, fault->gla);
+	}
 	thv_count(vcpu, mmio);
+	trace_thv_page_fault(vcpu, fault, THV_FAULT_MMIO);
 	if (fault->gla_valid)
 		flags |= THV_MMIO_GLA;
 	if (fault->table)
 		flags |= THV_MMIO_TABLE;
+	trace_thv_mmio(vcpu, fault->gpa, fault->gla_valid ? fault->gla : 0, fault->access, flags);
 	thv_backend->get_context(vcpu, &run->context);
 	run->exit = THV_EXIT_MMIO;
 	run->mmio = (struct thv_exit_mmio){
@@ -58,14 +63,17 @@ static bool rings_doorbell(struct thv_vcpu *vcpu, const struct thv_fault *fault)
 	if (!thv_doorbell_mmio(vcpu->vm, fault->gpa) || !thv_skip_instruction(vcpu))
 		return false;
 	thv_count(vcpu, doorbells);
+	trace_thv_page_fault(vcpu, fault, THV_FAULT_DOORBELL);
 	return true;
 }
 
 static enum thv_next not_memory(struct thv_vcpu *vcpu, const struct thv_fault *fault)
 {
-	if (fault->access & THV_ACCESS_EXECUTE)
+	if (fault->access & THV_ACCESS_EXECUTE) {
+		trace_thv_page_fault(vcpu, fault, THV_FAULT_UNSUPPORTED);
 		return thv_exit_unsupported(vcpu, THV_UNSUPPORTED_FETCH, 0,
 					    fault->gpa, fault->gla);
+	}
 	if (rings_doorbell(vcpu, fault))
 		return THV_NEXT_RESUME;
 	return mmio_exit(vcpu, fault, 0);
@@ -213,7 +221,7 @@ static void tell_host_dirty(struct page *page)
 		set_page_dirty(page);
 }
 
-/* Under mmu_lock, with @got not stale. */
+/* Under mmu_lock, with @got not stale. The level it was mapped at, or -EAGAIN. */
 static int map_page(struct thv_vcpu *vcpu, const struct thv_slot *slot, u64 gfn,
 		    const struct host_page *got, u32 access)
 {
@@ -235,10 +243,10 @@ static int map_page(struct thv_vcpu *vcpu, const struct thv_slot *slot, u64 gfn,
 	thv_count(vcpu, faults_mapped);
 	if (level == LARGE)
 		thv_count(vcpu, faults_huge);
-	return 0;
+	return level;
 }
 
-/* The page is in the table, or -EAGAIN, or the host has said no. */
+/* The page is in the table, at this level; or -EAGAIN, or the host has said no. */
 static int resolve(struct thv_vcpu *vcpu, const struct thv_slot *slot, u64 gfn, u32 access,
 		   unsigned long seq)
 {
@@ -324,10 +332,15 @@ enum thv_next thv_memory_fault(struct thv_vcpu *vcpu, const struct thv_fault *fa
 
 	err = slot.flags & THV_SLOT_DYING ? -EAGAIN :
 	      resolve(vcpu, &slot, gfn, fault->access, seq);
-	if (!err)
+	if (err > 0) {
+		trace_thv_page_fault(vcpu, fault, err);
 		return THV_NEXT_RESUME;
-	if (err != -EAGAIN && err != -EINTR)
+	}
+	if (err != -EAGAIN && err != -EINTR) {
+		trace_thv_page_fault(vcpu, fault, THV_FAULT_MEMORY);
 		return memory_fault_exit(vcpu, fault, &slot, err);
+	}
+	trace_thv_page_fault(vcpu, fault, THV_FAULT_RETRY);
 	cond_resched();
 	return THV_NEXT_RESUME;
 }

@@ -24,12 +24,18 @@
  * mmu_lock, under which the slots stay as they are.
  */
 #include <linux/mm.h>
+#include "../trace.h"
 #include "../vcpu.h"
 #include "touched.h"
 
 static struct thv_memory_map *map_of(struct mmu_notifier *notifier)
 {
 	return container_of(notifier, struct thv_memory_map, notifier);
+}
+
+static const struct thv_vm *vm_of(const struct thv_memory_map *map)
+{
+	return container_of(map, struct thv_vm, memory);
 }
 
 /* Visit (or without @fn: zap) all that is mapped of a range of user addresses. */
@@ -74,6 +80,7 @@ static int invalidate_start(struct mmu_notifier *notifier, const struct mmu_noti
 {
 	struct thv_memory_map *map = map_of(notifier);
 
+	trace_thv_notifier(vm_of(map), THV_NOTICE_INVALIDATE, range->start, range->end, false);
 	write_lock(&map->mmu_lock);
 	begin_invalidation(map, range->start, range->end);
 	zap_user(map, range->start, range->end);
@@ -89,6 +96,7 @@ static void invalidate_end(struct mmu_notifier *notifier, const struct mmu_notif
 	thv_memory_outdate(map);
 	map->invalidating--;
 	write_unlock(&map->mmu_lock);
+	trace_thv_notifier(vm_of(map), THV_NOTICE_INVALIDATED, range->start, range->end, false);
 }
 
 static void age_leaf(struct thv_tables *tables, struct thv_gather *gather, u64 *entry, u64 gfn,
@@ -114,6 +122,7 @@ static int age(struct mmu_notifier *notifier, unsigned long start, unsigned long
 		gather.flush = false;
 	thv_gather_finish(&map->tables, &gather);
 	write_unlock(&map->mmu_lock);
+	trace_thv_notifier(vm_of(map), THV_NOTICE_AGE, start, end, young);
 	return young;
 }
 
@@ -146,6 +155,7 @@ static int test_young(struct mmu_notifier *notifier, struct mm_struct *mm, unsig
 	read_lock(&map->mmu_lock);
 	each_user(map, NULL, address, address + 1, look_young, &young);
 	read_unlock(&map->mmu_lock);
+	trace_thv_notifier(vm_of(map), THV_NOTICE_TEST, address, address + 1, young);
 	return young;
 }
 
@@ -154,6 +164,7 @@ static void release(struct mmu_notifier *notifier, struct mm_struct *mm)
 {
 	struct thv_memory_map *map = map_of(notifier);
 
+	trace_thv_notifier(vm_of(map), THV_NOTICE_RELEASE, 0, ULONG_MAX, false);
 	write_lock(&map->mmu_lock);
 	zap_user(map, 0, ULONG_MAX);
 	write_unlock(&map->mmu_lock);

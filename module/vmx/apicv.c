@@ -139,6 +139,7 @@ enum thv_next vmx_exit_apic_access(struct vmx_vcpu *vmx)
 	run->mmio.gpa = APIC_DEFAULT_PHYS_BASE + FIELD_GET(VMX_APIC_OFFSET, qualification);
 	run->mmio.access = BIT(type);	/* the same order as THV_ACCESS_* */
 	run->instruction_length = vmread(VM_EXIT_INSTRUCTION_LEN);
+	trace_thv_mmio(&vmx->vcpu, run->mmio.gpa, 0, BIT(type), 0);
 	vmx_get_context(&vmx->vcpu, &run->context);
 	return THV_NEXT_USER;
 }

@@ -11,7 +11,10 @@
 #include <asm/fpu/api.h>
 #include <asm/mce.h>
 #include "../cpuid.h"
+#include "../event.h"
 #include "../hypercall.h"
+#include "../trace.h"
+#include "reasons.h"
 #include "vmx.h"
 
 static enum thv_next resume_past(struct vmx_vcpu *vmx)
@@ -196,6 +199,7 @@ static enum thv_next exit_cpuid(struct vmx_vcpu *vmx)
 
 	thv_count(&vmx->vcpu, cpuid);
 	thv_cpuid(&vmx->vcpu, &cpuid);
+	trace_thv_cpuid(&vmx->vcpu, &cpuid);
 	gpr[THV_RAX] = cpuid.eax;
 	gpr[THV_RBX] = cpuid.ebx;
 	gpr[THV_RCX] = cpuid.ecx;
@@ -206,7 +210,7 @@ static enum thv_next exit_cpuid(struct vmx_vcpu *vmx)
 static enum thv_next exit_hlt(struct vmx_vcpu *vmx)
 {
 	thv_count(&vmx->vcpu, halts);
-	vmx->vcpu.mp_state = THV_MP_HALTED;
+	thv_set_mp_state(&vmx->vcpu, THV_MP_HALTED);
 	return resume_past(vmx);
 }
 
@@ -335,7 +339,6 @@ static enum thv_next failed_entry(struct vmx_vcpu *vmx)
 /* ---- the table ---- */
 
 struct exit {
-	const char *name;				/* as the SDM heads it, shortened */
 	enum thv_next (*handle)(struct vmx_vcpu *vmx);	/* NULL: @because */
 	bool fast;
 	const char *because;				/* the control that makes it impossible */
@@ -345,95 +348,96 @@ struct exit {
 #define SLOW(fn)	.handle = (fn)
 #define NEVER(why)	.because = (why)
 
-static const struct exit exits[] = {
-	[0] = { "exception or NMI", SLOW(exit_exception) },
-	[1] = { "external interrupt", SLOW(exit_host_interrupt) },
-	[2] = { "triple fault", SLOW(exit_triple_fault) },
-	[3] = { "INIT signal", NEVER("the host sends no INIT to a processor in VMX operation") },
-	[4] = { "start-up IPI", NEVER("activity state is never wait-for-SIPI") },
-	[5] = { "I/O SMI", NEVER("dual-monitor treatment of SMIs is not activated") },
-	[6] = { "other SMI", NEVER("dual-monitor treatment of SMIs is not activated") },
-	[7] = { "interrupt window", FAST(exit_window) },
-	[8] = { "NMI window", FAST(exit_window) },
-	[9] = { "task switch", SLOW(exit_task_switch) },
-	[10] = { "CPUID", FAST(exit_cpuid) },
-	[11] = { "GETSEC", FAST(raise_ud) },		/* SMX is not offered */
-	[12] = { "HLT", FAST(exit_hlt) },
+/* By enum vmx_exit_reason; a number that the SDM skips has an empty row */
+static const struct exit exits[VMX_REASONS] = {
+	[VMX_REASON_EXCEPTION_NMI] = { SLOW(exit_exception) },
+	[VMX_REASON_EXTERNAL_INTERRUPT] = { SLOW(exit_host_interrupt) },
+	[VMX_REASON_TRIPLE_FAULT] = { SLOW(exit_triple_fault) },
+	[VMX_REASON_INIT] = { NEVER("the host sends no INIT to a processor in VMX operation") },
+	[VMX_REASON_SIPI] = { NEVER("activity state is never wait-for-SIPI") },
+	[VMX_REASON_IO_SMI] = { NEVER("dual-monitor treatment of SMIs is not activated") },
+	[VMX_REASON_OTHER_SMI] = { NEVER("dual-monitor treatment of SMIs is not activated") },
+	[VMX_REASON_INTERRUPT_WINDOW] = { FAST(exit_window) },
+	[VMX_REASON_NMI_WINDOW] = { FAST(exit_window) },
+	[VMX_REASON_TASK_SWITCH] = { SLOW(exit_task_switch) },
+	[VMX_REASON_CPUID] = { FAST(exit_cpuid) },
+	[VMX_REASON_GETSEC] = { FAST(raise_ud) },		/* SMX is not offered */
+	[VMX_REASON_HLT] = { FAST(exit_hlt) },
 	/* guest memory is coherent, and the host's */
-	[13] = { "INVD", FAST(resume_past) },
-	[14] = { "INVLPG", NEVER("INVLPG exiting is 0") },
-	[15] = { "RDPMC", FAST(raise_gp) },		/* no counters are offered */
-	[16] = { "RDTSC", NEVER("RDTSC exiting is 0") },
-	[17] = { "RSM", FAST(raise_ud) },		/* the guest has no SMM */
-	[18] = { "VMCALL", FAST(exit_vmcall) },
-	[19] = { "VMCLEAR", FAST(raise_ud) },		/* 19 to 27: the guest's CR4.VMXE is 0 */
-	[20] = { "VMLAUNCH", FAST(raise_ud) },
-	[21] = { "VMPTRLD", FAST(raise_ud) },
-	[22] = { "VMPTRST", FAST(raise_ud) },
-	[23] = { "VMREAD", FAST(raise_ud) },
-	[24] = { "VMRESUME", FAST(raise_ud) },
-	[25] = { "VMWRITE", FAST(raise_ud) },
-	[26] = { "VMXOFF", FAST(raise_ud) },
-	[27] = { "VMXON", FAST(raise_ud) },
-	[28] = { "control-register access", SLOW(vmx_exit_cr) },
-	[29] = { "MOV DR", SLOW(vmx_exit_dr) },
-	[30] = { "I/O instruction", FAST(exit_io) },
-	[31] = { "RDMSR", FAST(exit_rdmsr) },
-	[32] = { "WRMSR", FAST(exit_wrmsr) },
-	[33] = { "entry failure: guest state", SLOW(failed_entry) },
-	[34] = { "entry failure: MSR loading", SLOW(failed_entry) },
-	[36] = { "MWAIT", FAST(raise_ud) },		/* not offered */
-	[37] = { "monitor trap flag", NEVER("monitor trap flag is 0") },
-	[39] = { "MONITOR", FAST(raise_ud) },		/* not offered */
-	[40] = { "PAUSE", NEVER("PAUSE exiting and PAUSE-loop exiting are 0") },
-	[41] = { "entry failure: machine check", SLOW(failed_entry) },
-	[43] = { "TPR below threshold", NEVER("TPR shadow is used with virtual-interrupt delivery only") },
-	[44] = { "APIC access", SLOW(vmx_exit_apic_access) },
-	[45] = { "virtualized EOI", FAST(vmx_exit_eoi) },
-	[46] = { "access to GDTR or IDTR", NEVER("descriptor-table exiting is 0") },
-	[47] = { "access to LDTR or TR", NEVER("descriptor-table exiting is 0") },
-	[48] = { "EPT violation", SLOW(exit_ept_violation) },
-	[49] = { "EPT misconfiguration", SLOW(exit_ept_misconfig) },
-	[50] = { "INVEPT", FAST(raise_ud) },
-	[51] = { "RDTSCP", NEVER("RDTSC exiting is 0") },
-	[52] = { "preemption timer", SLOW(exit_guard) },
-	[53] = { "INVVPID", FAST(raise_ud) },
+	[VMX_REASON_INVD] = { FAST(resume_past) },
+	[VMX_REASON_INVLPG] = { NEVER("INVLPG exiting is 0") },
+	[VMX_REASON_RDPMC] = { FAST(raise_gp) },		/* no counters are offered */
+	[VMX_REASON_RDTSC] = { NEVER("RDTSC exiting is 0") },
+	[VMX_REASON_RSM] = { FAST(raise_ud) },		/* the guest has no SMM */
+	[VMX_REASON_VMCALL] = { FAST(exit_vmcall) },
+	[VMX_REASON_VMCLEAR] = { FAST(raise_ud) },		/* 19 to 27: the guest's CR4.VMXE is 0 */
+	[VMX_REASON_VMLAUNCH] = { FAST(raise_ud) },
+	[VMX_REASON_VMPTRLD] = { FAST(raise_ud) },
+	[VMX_REASON_VMPTRST] = { FAST(raise_ud) },
+	[VMX_REASON_VMREAD] = { FAST(raise_ud) },
+	[VMX_REASON_VMRESUME] = { FAST(raise_ud) },
+	[VMX_REASON_VMWRITE] = { FAST(raise_ud) },
+	[VMX_REASON_VMXOFF] = { FAST(raise_ud) },
+	[VMX_REASON_VMXON] = { FAST(raise_ud) },
+	[VMX_REASON_CR] = { SLOW(vmx_exit_cr) },
+	[VMX_REASON_DR] = { SLOW(vmx_exit_dr) },
+	[VMX_REASON_IO] = { FAST(exit_io) },
+	[VMX_REASON_RDMSR] = { FAST(exit_rdmsr) },
+	[VMX_REASON_WRMSR] = { FAST(exit_wrmsr) },
+	[VMX_REASON_GUEST_STATE] = { SLOW(failed_entry) },
+	[VMX_REASON_MSR_LOADING] = { SLOW(failed_entry) },
+	[VMX_REASON_MWAIT] = { FAST(raise_ud) },		/* not offered */
+	[VMX_REASON_MTF] = { NEVER("monitor trap flag is 0") },
+	[VMX_REASON_MONITOR] = { FAST(raise_ud) },		/* not offered */
+	[VMX_REASON_PAUSE] = { NEVER("PAUSE exiting and PAUSE-loop exiting are 0") },
+	[VMX_REASON_ENTRY_MACHINE_CHECK] = { SLOW(failed_entry) },
+	[VMX_REASON_TPR] = { NEVER("TPR shadow is used with virtual-interrupt delivery only") },
+	[VMX_REASON_APIC_ACCESS] = { SLOW(vmx_exit_apic_access) },
+	[VMX_REASON_EOI] = { FAST(vmx_exit_eoi) },
+	[VMX_REASON_GDTR_IDTR] = { NEVER("descriptor-table exiting is 0") },
+	[VMX_REASON_LDTR_TR] = { NEVER("descriptor-table exiting is 0") },
+	[VMX_REASON_EPT_VIOLATION] = { SLOW(exit_ept_violation) },
+	[VMX_REASON_EPT_MISCONFIG] = { SLOW(exit_ept_misconfig) },
+	[VMX_REASON_INVEPT] = { FAST(raise_ud) },
+	[VMX_REASON_RDTSCP] = { NEVER("RDTSC exiting is 0") },
+	[VMX_REASON_PREEMPTION_TIMER] = { SLOW(exit_guard) },
+	[VMX_REASON_INVVPID] = { FAST(raise_ud) },
 	/* no device here sees memory but through caches */
-	[54] = { "WBINVD", FAST(resume_past) },
-	[55] = { "XSETBV", SLOW(exit_xsetbv) },
-	[56] = { "APIC write", FAST(vmx_exit_apic_write) },
-	[57] = { "RDRAND", NEVER("RDRAND exiting is 0") },
-	[58] = { "INVPCID", NEVER("INVLPG exiting is 0") },
-	[59] = { "VMFUNC", FAST(raise_ud) },		/* not enabled */
-	[60] = { "ENCLS", FAST(raise_ud) },		/* SGX is not offered */
-	[61] = { "RDSEED", NEVER("RDSEED exiting is 0") },
-	[62] = { "page-modification log full", NEVER("enable PML is 0") },
-	[63] = { "XSAVES", NEVER("enable XSAVES/XRSTORS is 0") },
-	[64] = { "XRSTORS", NEVER("enable XSAVES/XRSTORS is 0") },
-	[65] = { "PCONFIG", NEVER("PCONFIG exiting is 0; not enabled, it is #UD") },
-	[66] = { "sub-page permission", NEVER("sub-page write permissions are 0") },
-	[67] = { "UMWAIT", NEVER("enable user wait and pause is 0") },
-	[68] = { "TPAUSE", NEVER("enable user wait and pause is 0") },
-	[69] = { "LOADIWKEY", NEVER("LOADIWKEY exiting is 0") },
-	[70] = { "ENCLV", NEVER("enable ENCLV exiting is 0") },
-	[72] = { "ENQCMD PASID translation", NEVER("PASID translation is 0") },
-	[73] = { "ENQCMDS PASID translation", NEVER("PASID translation is 0") },
-	[74] = { "bus lock", NEVER("bus-lock detection is 0") },
-	[75] = { "instruction timeout", NEVER("instruction timeout is 0") },
-	[76] = { "SEAMCALL", NEVER("the processor is not in SEAM") },
-	[77] = { "TDCALL", NEVER("the processor is not in SEAM") },
+	[VMX_REASON_WBINVD] = { FAST(resume_past) },
+	[VMX_REASON_XSETBV] = { SLOW(exit_xsetbv) },
+	[VMX_REASON_APIC_WRITE] = { FAST(vmx_exit_apic_write) },
+	[VMX_REASON_RDRAND] = { NEVER("RDRAND exiting is 0") },
+	[VMX_REASON_INVPCID] = { NEVER("INVLPG exiting is 0") },
+	[VMX_REASON_VMFUNC] = { FAST(raise_ud) },		/* not enabled */
+	[VMX_REASON_ENCLS] = { FAST(raise_ud) },		/* SGX is not offered */
+	[VMX_REASON_RDSEED] = { NEVER("RDSEED exiting is 0") },
+	[VMX_REASON_PML_FULL] = { NEVER("enable PML is 0") },
+	[VMX_REASON_XSAVES] = { NEVER("enable XSAVES/XRSTORS is 0") },
+	[VMX_REASON_XRSTORS] = { NEVER("enable XSAVES/XRSTORS is 0") },
+	[VMX_REASON_PCONFIG] = { NEVER("PCONFIG exiting is 0; not enabled, it is #UD") },
+	[VMX_REASON_SPP] = { NEVER("sub-page write permissions are 0") },
+	[VMX_REASON_UMWAIT] = { NEVER("enable user wait and pause is 0") },
+	[VMX_REASON_TPAUSE] = { NEVER("enable user wait and pause is 0") },
+	[VMX_REASON_LOADIWKEY] = { NEVER("LOADIWKEY exiting is 0") },
+	[VMX_REASON_ENCLV] = { NEVER("enable ENCLV exiting is 0") },
+	[VMX_REASON_ENQCMD] = { NEVER("PASID translation is 0") },
+	[VMX_REASON_ENQCMDS] = { NEVER("PASID translation is 0") },
+	[VMX_REASON_BUS_LOCK] = { NEVER("bus-lock detection is 0") },
+	[VMX_REASON_TIMEOUT] = { NEVER("instruction timeout is 0") },
+	[VMX_REASON_SEAMCALL] = { NEVER("the processor is not in SEAM") },
+	[VMX_REASON_TDCALL] = { NEVER("the processor is not in SEAM") },
 };
 
 static const struct exit *find(u32 reason)
 {
-	return reason < ARRAY_SIZE(exits) && exits[reason].name ? &exits[reason] : NULL;
+	return reason < ARRAY_SIZE(exits) ? &exits[reason] : NULL;
 }
 
 /* The basic reason; what lies above it are flags, of which only a failed entry can be set here. */
 static const struct exit *exit_of(const struct vmx_vcpu *vmx)
 {
 	if (unlikely(vmx->reason & VMX_EXIT_REASONS_FAILED_VMENTRY))
-		return &exits[EXIT_REASON_INVALID_STATE];
+		return &exits[VMX_REASON_GUEST_STATE];
 	return find((u16)vmx->reason);
 }
 
@@ -458,4 +462,30 @@ enum thv_next vmx_handle(struct thv_vcpu *vcpu)
 		return thv_exit_unsupported(vcpu, THV_UNSUPPORTED_EXIT, vmx->reason,
 					    vmread(EXIT_QUALIFICATION), 0);
 	return exit->handle(vmx);
+}
+
+u32 vmx_exit_reason(struct thv_vcpu *vcpu)
+{
+	u32 reason = to_vmx(vcpu)->reason;
+
+	if (reason == VMX_REASON_VMFAIL || reason == VMX_REASON_REAL_MODE)
+		return VMX_REASON_NONE;
+	return min_t(u32, (u16)reason, VMX_REASON_NONE);
+}
+
+/* Reads what the exit has left; what is read here, handlers find as if it had not been. */
+void vmx_exit_detail(struct thv_vcpu *vcpu, struct thv_exit_detail *detail)
+{
+	u32 reason = vmx_exit_reason(vcpu), event;
+
+	vmx_read_regs(vcpu);
+	*detail = (struct thv_exit_detail){ .reason = reason, .rip = vcpu->regs.rip };
+	if (reason == VMX_REASON_NONE)
+		return;
+	detail->qualification = vmread(EXIT_QUALIFICATION);
+	detail->vectoring = to_vmx(vcpu)->vectoring;
+	event = reason == VMX_REASON_EXCEPTION_NMI ? vmread(VM_EXIT_INTR_INFO) : 0;
+	detail->event = event & INTR_INFO_VALID_MASK ? event : 0;
+	if (!(detail->vectoring & VECTORING_INFO_VALID_MASK))
+		detail->vectoring = 0;
 }

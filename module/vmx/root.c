@@ -12,6 +12,7 @@
 #include <asm/msr.h>
 #include <asm/special_insns.h>
 #include <asm/tlbflush.h>
+#include "../trace.h"
 #include "vmx.h"
 
 /* VMXON's region, a page a CPU: the processor keeps state there while it is in VMX operation. */
@@ -181,6 +182,7 @@ void vmx_flush(struct thv_vcpu *vcpu, enum thv_flush kind)
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 
 	thv_count(vcpu, flushes);
+	trace_thv_flush(vcpu, kind);
 	if (kind == THV_FLUSH_SECOND) {
 		if (vmx_caps.ept_vpid & VMX_EPT_EXTENT_CONTEXT_BIT)
 			invept(VMX_EPT_EXTENT_CONTEXT, thv_memory_ept_pointer(vcpu->vm));

@@ -5,6 +5,7 @@
  */
 #include <asm/fpu/api.h>
 #include "entry.h"
+#include "reasons.h"
 #include "vmx.h"
 
 static int probe(void)
@@ -241,6 +242,10 @@ const struct thv_backend thv_vmx_backend = {
 	.enter = enter,
 	.handle_fast = vmx_handle_fast,
 	.handle = vmx_handle,
+
+	.exit_reasons = VMX_REASONS,
+	.exit_reason = vmx_exit_reason,
+	.exit_detail = vmx_exit_detail,
 
 	.read_regs = vmx_read_regs,
 	.write_regs = vmx_write_regs,

@@ -262,6 +262,8 @@ enum thv_next vmx_exit_eoi(struct vmx_vcpu *vmx);
 
 bool vmx_handle_fast(struct thv_vcpu *vcpu, enum thv_next *next);
 enum thv_next vmx_handle(struct thv_vcpu *vcpu);
+u32 vmx_exit_reason(struct thv_vcpu *vcpu);
+void vmx_exit_detail(struct thv_vcpu *vcpu, struct thv_exit_detail *detail);
 /* interrupts off: NMI, machine check, broken-off events */
 void vmx_after_exit(struct vmx_vcpu *vmx);
 

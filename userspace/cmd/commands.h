@@ -7,6 +7,6 @@
 
 #define STATUS_ERROR	1	/* the error text says what; main() prints it */
 
-extern const struct command cmd_check, cmd_run;
+extern const struct command cmd_check, cmd_run, cmd_stat, cmd_trace;
 
 #endif

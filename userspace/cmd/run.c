@@ -6,10 +6,11 @@
 
 #include "boot/boot.h"
 #include "cmd/commands.h"
+#include "lib/counters.h"
 #include "lib/device.h"
 #include "lib/error.h"
 #include "lib/json.h"
-#include "module/stats.h"
+#include "lib/ledger.h"
 #include "vmm/channel.h"
 #include "vmm/machine.h"
 #include "vmm/terminal.h"
@@ -62,7 +63,7 @@ static const struct option_row options[] = {
 	  option_flag, FIELD(no_apicv) },
 	{ "hugepages", NULL, "take guest memory from the host's reserved 2 MiB pages",
 	  option_flag, FIELD(hugepages) },
-	{ "stats", NULL, "when the VM has ended, print its counters on standard error",
+	{ "stats", NULL, "when the VM has ended, print its counters and what its exits cost, on standard error",
 	  option_flag, FIELD(stats) },
 	{ "json", NULL, "... as JSON", option_flag, FIELD(json) },
 	{ "trace-io", NULL, "report accesses that no device answers, on standard error",
@@ -132,15 +133,8 @@ static u64 count_exits(const struct machine *machine, u32 exit)
 	return total;
 }
 
-static const struct {
-	const char *name, *meaning;
-} counters[] = {
-#define RUN_COUNTER(name, meaning) { #name, meaning },
-	THV_COUNTERS(RUN_COUNTER)
-#undef RUN_COUNTER
-};
-
-static void stats_text(struct machine *machine, const struct thv_vm_stats *stats)
+static void stats_text(struct machine *machine, const struct thv_vm_stats *stats,
+		       const struct ledger *ledger)
 {
 	u32 i;
 
@@ -156,9 +150,14 @@ static void stats_text(struct machine *machine, const struct thv_vm_stats *stats
 	if (machine->bus.unclaimed)
 		fprintf(stderr, "%12llu  accesses that no device answered\n",
 			machine->bus.unclaimed);
+	if (ledger_exits(ledger)) {
+		fputc('\n', stderr);
+		ledger_table(stderr, ledger, 0);
+	}
 }
 
-static void stats_json(struct machine *machine, const struct thv_vm_stats *stats)
+static void stats_json(struct machine *machine, const struct thv_vm_stats *stats,
+		       const struct ledger *ledger)
 {
 	struct json json = { .file = stderr };
 	u32 i;
@@ -176,6 +175,7 @@ static void stats_json(struct machine *machine, const struct thv_vm_stats *stats
 			json_number(&json, vcpu_exit_name(i), count_exits(machine, i));
 	json_number(&json, "unclaimed", machine->bus.unclaimed);
 	json_close(&json, '}');
+	ledger_json(&json, "ledger", ledger);
 	json_close(&json, '}');
 	fputc('\n', stderr);
 }
@@ -183,11 +183,14 @@ static void stats_json(struct machine *machine, const struct thv_vm_stats *stats
 /* A dead VM has no counters any more; ours are left */
 static void print_stats(struct machine *machine, bool as_json)
 {
+	static struct ledger ledger;
 	struct thv_vm_stats stats;
 
 	if (vm_stats(machine->vm, &stats) < 0)
 		stats.counters = 0;
-	(as_json ? stats_json : stats_text)(machine, &stats);
+	if (ledger_read(machine->vm, &ledger))
+		memset(&ledger, 0, sizeof(ledger));
+	(as_json ? stats_json : stats_text)(machine, &stats, &ledger);
 }
 
 /* What a hung guest was at: that is what SIGQUIT is for */
@@ -218,11 +221,12 @@ static int load(struct machine *machine, const struct linux_image *image)
 }
 
 static int run_machine(struct machine *machine, const struct machine_config *config,
-		       struct linux_image *image)
+		       struct linux_image *image, bool keep_ledger)
 {
 	if (machine_prepare(machine, config) ||
 	    load(machine, image) ||
 	    machine_create(machine) ||
+	    (keep_ledger && ledger_keep(machine->vm) < 0) ||
 	    linux_start(image, machine->vcpu[0].fd))
 		return -1;
 	linux_close(image);
@@ -256,14 +260,15 @@ static int run(void *opaque)
 	struct linux_image image;
 	struct machine machine;
 	struct memory plan;
-	int status;
+	int status, result;
 
 	memory_plan(&plan, config.memory);
 	if (check_serial(values) || linux_open(&image, &values->files, &plan)) {
 		fprintf(stderr, "thv run: %s\n", error_text());
 		return STATUS_USAGE;
 	}
-	status = finish(&machine, values, run_machine(&machine, &config, &image));
+	result = run_machine(&machine, &config, &image, values->stats || values->json);
+	status = finish(&machine, values, result);
 	linux_close(&image);
 	return status;
 }

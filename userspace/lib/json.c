@@ -57,3 +57,9 @@ void json_bool(struct json *json, const char *key, bool value)
 	member(json, key);
 	fputs(value ? "true" : "false", json->file);
 }
+
+void json_micros(struct json *json, const char *key, u64 ns)
+{
+	member(json, key);
+	fprintf(json->file, "%llu.%03llu", ns / 1000, ns % 1000);
+}
