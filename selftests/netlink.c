@@ -982,13 +982,17 @@ static int try(struct nl *nl, const struct someone *someone, u8 command, u16 fla
 	return nl_ask(nl, &request, counting ? count_seen : NULL, counting);
 }
 
+/* Of that VM, among the next few */
 static u32 count_messages(struct nl *nl, u32 vm)
 {
 	struct nl_message message;
-	u32 count = 0;
+	u32 count = 0, i;
 
-	while (nl_listen(nl, &message, 3 * THV_PERIOD_MIN) == 1 && count < 3)
+	for (i = 0; i < 10 && count < 3; i++) {
+		if (nl_listen(nl, &message, 2 * THV_PERIOD_MIN) != 1)
+			break;
 		count += nl_number(&message, THV_ATTR_VM) == vm;
+	}
 	return count;
 }
 

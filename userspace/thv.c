@@ -10,7 +10,9 @@
 #include "lib/device.h"
 #include "lib/error.h"
 
-static const struct command *const commands[] = { &cmd_check, &cmd_run };
+static const struct command *const commands[] = {
+	&cmd_check, &cmd_events, &cmd_list, &cmd_run, &cmd_show, &cmd_top, &cmd_wait,
+};
 
 static void help(FILE *file)
 {

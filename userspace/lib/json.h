@@ -19,6 +19,8 @@ void json_open(struct json *json, const char *key, char bracket);	/* '{' or '[' 
 void json_close(struct json *json, char bracket);			/* '}' or ']' */
 void json_text(struct json *json, const char *key, const char *value);
 void json_number(struct json *json, const char *key, u64 value);
+/* A number that is no integer: as it is written */
+void json_literal(struct json *json, const char *key, const char *value);
 void json_bool(struct json *json, const char *key, bool value);
 
 #endif
