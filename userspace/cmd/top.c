@@ -93,7 +93,7 @@ static const struct option_row options[] = {
 static const char details[] =
 	"Keys: i, e, u, f, m and g sort (as --sort), r reverses, v shows or hides vCPUs, the space bar looks "
 	"at once, q quits.\n\n"
-	"GUEST%, KERN%, LAUNCH% and HALT% are shares of one host CPU, all vCPUs of a VM together: in the guest, "
+	"USER/s are exits to the launcher. GUEST%, KERN%, LNCH% and HALT% are shares of one host CPU, all vCPUs of a VM together: in the guest, "
 	"in the kernel on its behalf, in the launcher, and asleep after HLT. They come out of the exit "
 	"ledger, which is kept while this command runs; \"-\" where there is none. A first frame has no rates.";
 
@@ -154,18 +154,17 @@ static const char *column(char text[16], bool known, const char *format, double 
 static void put_vm(const struct frame *frame, const struct rates_vm *vm)
 {
 	bool rated = vm->seconds > 0;
-	char text[8][16];
+	char text[7][16];
 
-	put_line(frame, false, "%5u %-16.16s %-8s %8s %8s %7s %7s %7lluM %6s %6s %7s %6s", vm->now.id,
+	put_line(frame, false, "%4u %-12.12s %-7s %7s %6s %7s %6lluM %6s %5s %5s %5s", vm->now.id,
 		 vm->now.name, netlink_state(vm->now.state),
 		 column(text[0], rated, "%.0f", vm->exits),
 		 column(text[1], rated, "%.0f", vm->user_exits),
-		 column(text[2], rated, "%.0f", vm->interrupts),
-		 column(text[3], rated, "%.0f", vm->faults), vm->now.resident >> 20,
-		 column(text[4], vm->timed, "%.1f", vm->guest),
-		 column(text[5], vm->timed, "%.1f", vm->kernel),
-		 column(text[6], vm->timed, "%.1f", vm->launcher),
-		 column(text[7], vm->timed, "%.1f", vm->halted));
+		 column(text[2], rated, "%.0f", vm->faults), vm->now.resident >> 20,
+		 column(text[3], vm->timed, "%.1f", vm->guest),
+		 column(text[4], vm->timed, "%.1f", vm->kernel),
+		 column(text[5], vm->timed, "%.1f", vm->launcher),
+		 column(text[6], vm->timed, "%.1f", vm->halted));
 }
 
 static void put_vcpu(const struct frame *frame, const struct rates_vm *vm,
@@ -173,7 +172,7 @@ static void put_vcpu(const struct frame *frame, const struct rates_vm *vm,
 {
 	char exits[16], cpu[16];
 
-	put_line(frame, false, "        vCPU %-3u     %-8s %8s   on CPU %s", vcpu->now.id,
+	put_line(frame, false, "       vCPU %-3u  %-8s %6s   on CPU %s", vcpu->now.id,
 		 vcpu->now.terminal ? "ended" : netlink_activity(vcpu->now.activity),
 		 column(exits, vm->seconds > 0, "%.0f", vcpu->exits),
 		 column(cpu, vcpu->now.cpu >= 0, "%.0f", vcpu->now.cpu));
@@ -188,9 +187,9 @@ static void put_heading(const struct frame *frame, const struct rates *rates, co
 	put_line(frame, false, "thv top  %s  %d VM%s  by %s%s", clock, rates->count,
 		 rates->count == 1 ? "" : "s", orders[view->sort].name,
 		 view->reverse ? ", reversed" : "");
-	put_line(frame, true, "%5s %-16s %-8s %8s %8s %7s %7s %8s %6s %6s %7s %6s", "ID", "NAME",
-		 "STATE", "EXITS/s", "USER/s", "INTR/s", "FAULT/s", "RESIDENT", "GUEST%", "KERN%",
-		 "LAUNCH%", "HALT%");
+	put_line(frame, true, "%4s %-12s %-7s %7s %6s %7s %7s %6s %5s %5s %5s", "ID", "NAME",
+		 "STATE", "EXITS/s", "USER/s", "FAULT/s", "MEMORY", "GUEST%", "KERN%", "LNCH%",
+		 "HALT%");
 }
 
 /* The order in which VMs are shown; the caller frees it */
@@ -264,7 +263,6 @@ static void json_vm(struct json *json, const struct rates_vm *vm, const struct v
 	json_rate(json, "seconds", rated, vm->seconds);
 	json_rate(json, "exits_per_s", rated, vm->exits);
 	json_rate(json, "user_exits_per_s", rated, vm->user_exits);
-	json_rate(json, "interrupts_per_s", rated, vm->interrupts);
 	json_rate(json, "faults_per_s", rated, vm->faults);
 	json_rate(json, "guest_percent", vm->timed, vm->guest);
 	json_rate(json, "kernel_percent", vm->timed, vm->kernel);

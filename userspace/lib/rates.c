@@ -170,7 +170,6 @@ static void compare(struct rates_vm *vm, const struct rates_vm *before)
 	vm->exits = rate(now, then, THV_STAT_exits, vm->seconds);
 	vm->user_exits = rate(now, then, THV_STAT_user_exits, vm->seconds);
 	vm->faults = rate(now, then, THV_STAT_faults, vm->seconds);
-	vm->interrupts = rate(now, then, THV_STAT_interrupts, vm->seconds);
 	compare_vcpus(vm, before);
 }
 

@@ -17,7 +17,7 @@ struct rates_vcpu {
 struct rates_vm {
 	struct netlink_vm now;
 	double seconds;		/* since it was looked at before; 0: it was not, so there are no rates */
-	double exits, user_exits, faults, interrupts;	/* a second */
+	double exits, user_exits, faults;	/* a second */
 	bool timed;		/* the next four are known */
 	double guest, kernel, launcher;
 	double halted;		/* in the kernel, because of HLT */
