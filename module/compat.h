@@ -6,6 +6,7 @@
 #include <linux/cpuhotplug.h>
 #include <linux/eventfd.h>
 #include <linux/syscore_ops.h>
+#include <net/genetlink.h>
 
 /* 6.3 moved KVM's place in CPU hotplug from the atomic to the preemptible part. */
 #ifdef THV_HAVE_KVM_ONLINE
@@ -46,6 +47,16 @@ static inline void thv_eventfd_signal(struct eventfd_ctx *ctx)
 #else
 #define thv_assign_str(name, source)	__assign_str(name)
 #endif
+
+/* 6.7 put a dump's attributes where those of other requests are. */
+static inline struct nlattr **thv_dump_attrs(struct netlink_callback *cb)
+{
+#ifdef THV_HAVE_GENL_INFO_DUMP
+	return genl_info_dump(cb)->attrs;
+#else
+	return genl_dumpit_info(cb)->attrs;
+#endif
+}
 
 /* 6.2 let any signal end a wait for a page that userfaultfd answers, not only a fatal one. */
 #ifdef THV_HAVE_FOLL_INTERRUPTIBLE

@@ -51,4 +51,7 @@ struct thv_ioctl {
 long thv_ioctl(const struct thv_ioctl *table, size_t count, void *object,
 	       unsigned int cmd, unsigned long arg);
 
+/* main.c: has somebody opened /dev/thv with this? */
+bool thv_is_device(const struct file *file);
+
 #endif

@@ -2,7 +2,7 @@
 /*
  * thv.ko from load to unload, and /dev/thv.
  *
- * Start reading here. Loading brings up four things in order, each of which may refuse with a
+ * Start reading here. Loading brings up five things in order, each of which may refuse with a
  * sentence in the kernel log and an errno for insmod; unloading takes them down in reverse. An
  * open descriptor of any kind keeps the module, so unloading never meets a VM.
  */
@@ -19,6 +19,7 @@
 #include "cpuid.h"
 #include "ioctl.h"
 #include "ledger.h"
+#include "netlink.h"
 #include "vm.h"
 
 struct thv_caps thv_caps;
@@ -75,6 +76,11 @@ static const struct file_operations device_fops = {
 	.compat_ioctl = compat_ptr_ioctl,
 	.llseek = noop_llseek,
 };
+
+bool thv_is_device(const struct file *file)
+{
+	return file->f_op == &device_fops;
+}
 
 /* Root's alone, until udev gives it to group thv (udev/60-thv.rules) */
 static struct miscdevice device = {
@@ -183,6 +189,7 @@ static const struct {
 	{ "processor", backend_up, backend_down },
 	{ "CPUID table", thv_cpuid_init, NULL },
 	{ "root mode", cpus_up, cpus_down },
+	{ "netlink", thv_netlink_init, thv_netlink_exit },
 	{ "device", device_up, device_down },
 };
 

@@ -32,6 +32,7 @@
 #include "ioctl.h"
 #include "irq.h"
 #include "ledger.h"
+#include "netlink.h"
 #include "trace.h"
 #include "vcpu.h"
 
@@ -418,6 +419,12 @@ static int update_clock(struct thv_vcpu *vcpu)
 	return GO;
 }
 
+static int tell_start(struct thv_vcpu *vcpu)
+{
+	thv_vm_vcpu_started(vcpu);
+	return GO;
+}
+
 /* One EOI an exit; the request stays until the launcher has heard of all. */
 static int tell_eoi(struct thv_vcpu *vcpu)
 {
@@ -442,6 +449,7 @@ static int (* const duties[])(struct thv_vcpu *vcpu) = {
 	[THV_REQ_EVENT] = collect_events,
 	[THV_REQ_FLUSH_SECOND] = flush_second,
 	[THV_REQ_FLUSH_LINEAR] = flush_linear,
+	[THV_REQ_START] = tell_start,
 	[THV_REQ_CLOCK] = update_clock,
 	[THV_REQ_STATE] = follow_state,
 	[THV_REQ_EOI] = tell_eoi,
@@ -586,6 +594,7 @@ static long report(struct thv_vcpu *vcpu, long err)
 		return -EIO;
 	if (vcpu->terminal) {
 		run->exit = vcpu->terminal;
+		thv_vm_vcpu_ended(vcpu);
 	} else if (err == -ESHUTDOWN) {
 		run->exit = THV_EXIT_STOPPED;
 	} else if (err < 0) {
@@ -869,9 +878,11 @@ static struct file *publish(struct thv_vcpu *vcpu)
 	if (IS_ERR(file))
 		return file;
 	thv_vm_get(vcpu->vm);
+	set_bit(THV_REQ_START, &vcpu->requests);
 	/* pairs with thv_vm_vcpu() */
 	smp_store_release(&vcpu->vm->vcpus[vcpu->id], vcpu);
 	vcpu->vm->nr_vcpus++;
+	thv_tell(vcpu->vm, vcpu, THV_LIFECYCLE_CREATED, &(struct thv_why){ THV_CAUSE_NONE });
 	return file;
 }
 

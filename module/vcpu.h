@@ -25,6 +25,7 @@ enum thv_request {
 	THV_REQ_FLUSH_SECOND,	/* flush before the next entry */
 	THV_REQ_FLUSH_LINEAR,
 	THV_REQ_STATE,		/* vm->state changed */
+	THV_REQ_START,		/* the first THV_RUN: listeners are told */
 	THV_REQ_CLOCK,		/* the paravirtual clock page must be written */
 	THV_REQ_EOI,		/* eoi_pending has a bit: tell the launcher */
 };
@@ -77,6 +78,7 @@ struct thv_vcpu {
 	wait_queue_head_t wait;		/* the halted vCPU sleeps here */
 	u32 mp_state;			/* enum thv_mp_state; the vCPU's thread only */
 	u32 terminal;			/* a terminal exit was given: every RUN repeats it */
+	bool end_told;			/* listeners know of it */
 
 	/* what the guest sees */
 	/* gpr[] always but RSP; RSP, RIP, RFLAGS after read_regs() */

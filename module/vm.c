@@ -17,6 +17,10 @@
  * the vCPU threads that may touch the guest; each looks at the state after it has counted
  * itself in, and who changes the state looks at the count after that: one of them sees the
  * other.
+ *
+ * What happens to a VM is told to listeners (listen.c). The state changes and is told under
+ * vm->state_lock, so that they hear things in the order in which they were; thv_vm_kill() cannot
+ * wait for the lock, and leaves the telling to a work item.
  */
 #define pr_fmt(fmt) "thv: " fmt
 
@@ -25,12 +29,17 @@
 #include <linux/fs.h>
 #include <linux/ktime.h>
 #include <linux/module.h>
+#include <linux/nsproxy.h>
+#include <linux/pid.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/xarray.h>
+#include <net/net_namespace.h>
 #include "eventfd.h"
 #include "ioctl.h"
 #include "irq.h"
+#include "netlink.h"
 #include "trace.h"
 #include "vcpu.h"
 #include "vm.h"
@@ -61,14 +70,20 @@ static void put_number(struct thv_vm *vm)
 static void destroy(struct kref *ref)
 {
 	struct thv_vm *vm = container_of(ref, struct thv_vm, ref);
+	const struct thv_why end = thv_vm_end(vm);
 	struct thv_vcpu *vcpu;
 	unsigned int i;
 
 	/* What comes from outside stops first */
 	thv_eventfds_destroy(vm);
 	thv_memory_destroy(vm);		/* the notifier, which asks vCPUs to flush */
-	thv_for_each_vcpu(i, vcpu, vm)
+	thv_for_each_vcpu(i, vcpu, vm) {
+		thv_tell(vm, vcpu, THV_LIFECYCLE_DESTROYED, &end);
 		thv_vcpu_destroy(vcpu);
+	}
+	if (vm->known)
+		thv_tell(vm, NULL, THV_LIFECYCLE_DESTROYED, &end);
+	put_pid(vm->creator);
 	mmdrop(vm->mm);
 	put_number(vm);
 }
@@ -84,8 +99,7 @@ void thv_vm_put(struct thv_vm *vm)
 	kref_put(&vm->ref, destroy);
 }
 
-/* The first VM from @id on that is alive, with a reference; NULL: none */
-static struct thv_vm *get_next(unsigned long id)
+struct thv_vm *thv_vm_from(unsigned long id)
 {
 	struct thv_vm *vm;
 
@@ -98,7 +112,7 @@ static struct thv_vm *get_next(unsigned long id)
 	return vm;
 }
 
-static struct thv_vm *get_by_id(u32 id)
+struct thv_vm *thv_vm_by_id(u32 id)
 {
 	struct thv_vm *vm;
 
@@ -144,13 +158,72 @@ static void announce_state(struct thv_vm *vm)
  */
 void thv_vm_kill(struct thv_vm *vm, const char *why)
 {
-	u32 old = xchg(&vm->state, THV_VM_DEAD);
+	u32 old;
 
+	cmpxchg(&vm->why, NULL, why);	/* whoever sees it DEAD sees why */
+	old = xchg(&vm->state, THV_VM_DEAD);
 	if (old == THV_VM_DEAD)
 		return;
 	trace_thv_state_vm(vm, old, THV_VM_DEAD);
 	WARN(1, "thv: VM %u (%s) is dead: %s\n", vm->id, vm->name, why);
 	announce_state(vm);
+	if (kref_get_unless_zero(&vm->ref))
+		thv_tell_later(&vm->tell_death);	/* and put it */
+}
+
+struct thv_why thv_vm_end(struct thv_vm *vm)
+{
+	struct thv_why end;
+
+	mutex_lock(&vm->state_lock);
+	end = vm->end;
+	mutex_unlock(&vm->state_lock);
+	if (end.cause == THV_CAUSE_NONE && READ_ONCE(vm->why))
+		end.cause = THV_CAUSE_INCONSISTENT;	/* before anybody could write it down */
+	return end;
+}
+
+static void tell_death(struct work_struct *work)
+{
+	struct thv_vm *vm = container_of(work, struct thv_vm, tell_death);
+	const struct thv_why cause = { .cause = THV_CAUSE_INCONSISTENT };
+
+	mutex_lock(&vm->state_lock);
+	thv_tell(vm, NULL, THV_LIFECYCLE_FAILED, &cause);
+	mutex_unlock(&vm->state_lock);
+	thv_vm_put(vm);
+}
+
+void thv_vm_vcpu_started(struct thv_vcpu *vcpu)
+{
+	const struct thv_why none = { THV_CAUSE_NONE };
+	struct thv_vm *vm = vcpu->vm;
+
+	mutex_lock(&vm->state_lock);
+	if (!vm->started)
+		thv_tell(vm, NULL, THV_LIFECYCLE_STARTED, &none);
+	vm->started = true;
+	thv_tell(vm, vcpu, THV_LIFECYCLE_STARTED, &none);
+	mutex_unlock(&vm->state_lock);
+}
+
+void thv_vm_vcpu_ended(struct thv_vcpu *vcpu)
+{
+	const struct thv_why cause = {
+		.cause = vcpu->terminal == THV_EXIT_SHUTDOWN ? THV_CAUSE_SHUTDOWN :
+							       THV_CAUSE_MACHINE_CHECK,
+		.vcpu = vcpu->id,
+	};
+	struct thv_vm *vm = vcpu->vm;
+
+	if (vcpu->end_told)
+		return;
+	vcpu->end_told = true;
+	mutex_lock(&vm->state_lock);
+	if (vm->end.cause == THV_CAUSE_NONE)
+		vm->end = cause;
+	thv_tell(vm, vcpu, THV_LIFECYCLE_FAILED, &cause);
+	mutex_unlock(&vm->state_lock);
 }
 
 /* Where the state may go from each, as bits; to stay is always possible. */
@@ -163,7 +236,16 @@ static const u32 ways[] = {
 	[THV_VM_DEAD] = BIT(THV_VM_DEAD),
 };
 
-static int set_state(struct thv_vm *vm, u32 state)
+/* The way from one state to another, as listeners are told of it */
+static const enum thv_lifecycle lifecycles[] = {
+	[THV_VM_RUNNING] = THV_LIFECYCLE_RESUMED,
+	[THV_VM_PAUSED] = THV_LIFECYCLE_PAUSED,
+	[THV_VM_STOPPED] = THV_LIFECYCLE_STOPPED,
+	[THV_VM_DEAD] = THV_LIFECYCLE_KILLED,
+};
+
+/* To another state; state_lock is held. Only thv_vm_kill() can come in between. */
+static int change_state(struct thv_vm *vm, u32 state, const struct thv_why *cause)
 {
 	u32 old;
 
@@ -174,7 +256,23 @@ static int set_state(struct thv_vm *vm, u32 state)
 	} while (cmpxchg(&vm->state, old, state) != old);
 	trace_thv_state_vm(vm, old, state);
 	announce_state(vm);
+	if (state == old)
+		return 0;
+	if (state >= THV_VM_STOPPED && vm->end.cause == THV_CAUSE_NONE)
+		vm->end = *cause;
+	thv_tell(vm, NULL, lifecycles[state], cause);
 	return 0;
+}
+
+static int set_state(struct thv_vm *vm, u32 state, u32 cause)
+{
+	const struct thv_why why = { .cause = cause, .by = current_euid() };
+	int err;
+
+	mutex_lock(&vm->state_lock);
+	err = change_state(vm, state, &why);
+	mutex_unlock(&vm->state_lock);
+	return err;
 }
 
 /* Has every vCPU stopped for @state, or is it a matter of the past? */
@@ -237,9 +335,9 @@ void thv_vm_stop_all(void)
 	struct thv_vm *vm;
 	unsigned long id;
 
-	for (id = 0; (vm = get_next(id)); thv_vm_put(vm)) {
+	for (id = 0; (vm = thv_vm_from(id)); thv_vm_put(vm)) {
 		id = vm->id + 1;
-		set_state(vm, THV_VM_STOPPED);
+		set_state(vm, THV_VM_STOPPED, THV_CAUSE_HOST);
 		/* A thread may hang in user memory; that must not keep the machine from its end. */
 		wait_event_timeout(vm->state_wait, settled(vm, THV_VM_STOPPED), HZ);
 	}
@@ -295,7 +393,8 @@ static long control(void *object, void *data)
 
 	if (args->state >= ARRAY_SIZE(ways))
 		return -EINVAL;
-	err = set_state(vm, args->state);
+	err = set_state(vm, args->state, vm->mm == current->mm ? THV_CAUSE_LAUNCHER :
+								 THV_CAUSE_CONTROL);
 	if (err || args->state == THV_VM_RUNNING)
 		return err;
 	if (wait_event_interruptible(vm->state_wait, settled(vm, args->state)))
@@ -303,12 +402,21 @@ static long control(void *object, void *data)
 	return 0;
 }
 
+void thv_vm_counters(struct thv_vm *vm, u64 counter[THV_STATS])
+{
+	struct thv_vcpu *vcpu;
+	unsigned int i, c;
+
+	memset(counter, 0, THV_STATS * sizeof(*counter));
+	thv_for_each_vcpu(i, vcpu, vm)
+		for (c = 0; c < THV_STATS; c++)
+			counter[c] += READ_ONCE(vcpu->stats[c]);
+}
+
 static long get_stats(void *object, void *data)
 {
 	struct thv_vm_stats *stats = data;
 	struct thv_vm *vm = object;
-	struct thv_vcpu *vcpu;
-	unsigned int i, c;
 
 	BUILD_BUG_ON(THV_STATS > THV_MAX_COUNTERS);
 	stats->id = vm->id;
@@ -318,9 +426,7 @@ static long get_stats(void *object, void *data)
 	stats->features = vm->features;
 	memcpy(stats->name, vm->name, sizeof(stats->name));
 	stats->counters = THV_STATS;
-	thv_for_each_vcpu(i, vcpu, vm)
-		for (c = 0; c < THV_STATS; c++)
-			stats->counter[c] += READ_ONCE(vcpu->stats[c]);
+	thv_vm_counters(vm, stats->counter);
 	return 0;
 }
 
@@ -459,9 +565,12 @@ static void fill(struct thv_vm *vm, const struct thv_create_vm *args)
 	kref_init(&vm->ref);
 	kref_init(&vm->number);
 	mutex_init(&vm->lock);
+	mutex_init(&vm->state_lock);
+	INIT_WORK(&vm->tell_death, tell_death);
 	init_waitqueue_head(&vm->state_wait);
 	thv_ledger_init(vm);
 	vm->owner = current_euid();
+	vm->net = current->nsproxy->net_ns->net_cookie;
 	vm->mm = current->mm;
 	vm->paging = THV_PAGING_EPT;
 	vm->flags = args->flags;
@@ -514,6 +623,7 @@ struct file *thv_vm_create(struct thv_create_vm *args)
 	if (err)
 		goto no_eventfds;
 	mmgrab(vm->mm);
+	vm->creator = get_pid(task_tgid(current));
 	file = anon_inode_getfile("[thv-vm]", &vm_fops, vm, O_RDWR);
 	if (IS_ERR(file)) {
 		thv_vm_put(vm);
@@ -521,6 +631,8 @@ struct file *thv_vm_create(struct thv_create_vm *args)
 	}
 	xa_store(&vms, vm->id, vm, 0);	/* into the reserved entry: needs no memory */
 	args->id = vm->id;
+	vm->known = true;
+	thv_tell(vm, NULL, THV_LIFECYCLE_CREATED, &vm->end);
 	return file;
 
 no_eventfds:
@@ -546,7 +658,7 @@ static bool may_control(const struct thv_vm *vm)
  */
 struct file *thv_vm_open(const struct thv_open_vm *args)
 {
-	struct thv_vm *vm = get_by_id(args->id);
+	struct thv_vm *vm = thv_vm_by_id(args->id);
 	struct file *file = ERR_PTR(-EPERM);
 
 	if (!vm)

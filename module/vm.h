@@ -5,6 +5,7 @@
  * Locks, outermost first (Documentation/locking.rst):
  *   vm->lock		mutex: vCPU creation, irqfd and ioeventfd lists
  *   vcpu->lock		mutex: THV_RUN and the state ioctls of one vCPU
+ *   vm->state_lock	mutex: changes of the state, in step with what listeners are told
  *   vm->slots_lock	mutex: writers of the slot table (readers: vm->slots_srcu)
  *   vm->mmu_lock	rwlock: the second-level tables; notifiers take it, so no sleeping under it
  */
@@ -18,17 +19,35 @@
 #include <linux/types.h>
 #include <linux/uidgid.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 #include "../uapi/thv.h"
+#include "../uapi/thv_netlink.h"
 #include "ledger.h"
 #include "memory.h"
+#include "stats.h"
 
 struct thv_vcpu;
+struct pid;
+
+/**
+ * struct thv_why - why something happened to a VM.
+ * @cause: enum thv_cause.
+ * @vcpu: whose terminal exit it was, for THV_CAUSE_SHUTDOWN and _MACHINE_CHECK.
+ * @by: who did it, for THV_CAUSE_LAUNCHER and _CONTROL.
+ */
+struct thv_why {
+	u32 cause;
+	u32 vcpu;
+	kuid_t by;
+};
 
 struct thv_vm {
 	struct kref ref;		/* descriptors of it and its vCPUs */
 	struct kref number;		/* keeps id and struct: all of ref, control descriptors */
 	u32 id;
 	kuid_t owner;
+	u64 net;			/* cookie of the network namespace that sees it */
+	struct pid *creator;
 	struct mm_struct *mm;		/* of the creator; kept from being freed, may be empty */
 	char name[THV_NAME_LEN];
 	u32 flags;			/* THV_VM_* */
@@ -37,6 +56,12 @@ struct thv_vm {
 
 	struct mutex lock;		/* see above */
 	u32 state;			/* enum thv_vm_state; written by cmpxchg, read anywhere */
+	struct mutex state_lock;	/* see above; not for thv_vm_kill() */
+	bool known;			/* listeners have been told that it is there */
+	bool started;			/* ... and that it runs; under state_lock */
+	struct thv_why end;		/* what ended it first; under state_lock */
+	const char *why;		/* ... or of which inconsistency it died; set once */
+	struct work_struct tell_death;
 	atomic_t running;		/* vCPUs between thv_vm_run_begin() and _end() */
 	wait_queue_head_t state_wait;	/* for changes of these two */
 	u32 nr_vcpus;			/* vcpus[] in use; written under lock */
@@ -79,6 +104,11 @@ struct file *thv_vm_create(struct thv_create_vm *args);	/* ioctl.c makes it a de
 struct file *thv_vm_open(const struct thv_open_vm *args);
 void thv_vm_get(struct thv_vm *vm);
 void thv_vm_put(struct thv_vm *vm);
+/* A VM that is in use, with a reference: by its number; the first from a number on. NULL: none. */
+struct thv_vm *thv_vm_by_id(u32 id);
+struct thv_vm *thv_vm_from(unsigned long id);
+/* The counters, summed over its vCPUs */
+void thv_vm_counters(struct thv_vm *vm, u64 counter[THV_STATS]);
 /* Is the caller the process the VM belongs to, and is the VM alive? 0 or -EIO. */
 int thv_vm_check(const struct thv_vm *vm);
 /* An inconsistency of our own: DEAD from now on, one WARN with @why. Any context. */
@@ -90,6 +120,11 @@ void thv_vm_kill(struct thv_vm *vm, const char *why);
  */
 int thv_vm_run_begin(struct thv_vm *vm);
 void thv_vm_run_end(struct thv_vm *vm);
+/* The vCPU's thread: its first THV_RUN; its terminal exit, each time that is reported. May sleep. */
+void thv_vm_vcpu_started(struct thv_vcpu *vcpu);
+void thv_vm_vcpu_ended(struct thv_vcpu *vcpu);
+/* What has ended it, if anything. May sleep. */
+struct thv_why thv_vm_end(struct thv_vm *vm);
 /* The machine goes down: every VM is STOPPED, and (but for a hung one) has left the processors. */
 void thv_vm_stop_all(void);
 static inline u32 thv_vm_state(const struct thv_vm *vm) { return READ_ONCE(vm->state); }

@@ -103,7 +103,7 @@ check "... twice at once it does not" sh -c 'insmod "$0" && ! insmod "$0" 2>/dev
 
 # ---- while in use
 
-held() {
+start_holding() {
 	load || return 1
 	"$hold" "$1" >"$errors" &
 	pid=$!
@@ -111,6 +111,9 @@ held() {
 		kill -0 $pid 2>/dev/null || return 1
 		sleep 0.05
 	done
+}
+held() {
+	start_holding "$1" || return 1
 	! rmmod thv 2>/dev/null
 	status=$?
 	kill $pid
@@ -137,6 +140,15 @@ while_running() {
 for what in device vm vcpu page control run; do
 	check "it does not unload while there is a $what, and does afterwards" held $what
 done
+
+# The subscription ends with the module, the socket does not
+not_held() {
+	start_holding listener && rmmod thv && kill -0 $pid && load || return 1
+	kill $pid
+	wait $pid 2>/dev/null
+	rmmod thv
+}
+check "a listener's socket does not keep it, and is not hurt" not_held
 
 # ---- CPUs that come and go
 

@@ -11,7 +11,10 @@
 #include "lib/error.h"
 #include "lib/manual.h"
 
-static const struct command *const commands[] = { &cmd_check, &cmd_run, &cmd_stat, &cmd_trace };
+static const struct command *const commands[] = {
+	&cmd_check, &cmd_events, &cmd_list, &cmd_run, &cmd_show, &cmd_stat, &cmd_top, &cmd_trace,
+	&cmd_wait,
+};
 
 static void help(FILE *file)
 {

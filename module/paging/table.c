@@ -118,6 +118,13 @@ static u64 take(struct thv_gather *gather, u64 *entry)
 	return xchg(entry, 0);
 }
 
+/* A page comes or goes: whoever reads the sum has no lock */
+static void account(struct thv_tables *tables, u64 entry, long frames)
+{
+	if (!(entry & THV_ENTRY_PRIVATE))
+		WRITE_ONCE(tables->mapped, tables->mapped + frames);
+}
+
 /**
  * thv_table_remove() - Take a page out and tell the owner.
  * @tables: the tree.
@@ -129,7 +136,10 @@ static u64 take(struct thv_gather *gather, u64 *entry)
 void thv_table_remove(struct thv_tables *tables, struct thv_gather *gather, u64 *entry,
 		      u64 gfn, unsigned int level)
 {
-	tables->owner->removed(tables, gather, gfn, level, take(gather, entry));
+	u64 old = take(gather, entry);
+
+	account(tables, old, -(long)thv_table_frames(level));
+	tables->owner->removed(tables, gather, gfn, level, old);
 }
 
 /**
@@ -298,6 +308,7 @@ static void set_leaf(struct thv_tables *tables, u64 *entry, u64 gfn, unsigned in
 	/* Another page, which nobody has told us is gone. As with sizes: never both at a time. */
 	if (old & tables->format->present)
 		split(tables, entry, gfn, level);
+	account(tables, leaf, thv_table_frames(level));
 	WRITE_ONCE(*entry, leaf);
 }
 

@@ -80,6 +80,7 @@ struct thv_tables_owner {
  * @owner: see there.
  * @root: its top table.
  * @nr: table pages in the tree, for the leak check at the end.
+ * @mapped: frames of slots that the pages in the tree stand for; readers need no lock.
  * @nr_spares: entries of @spare in use.
  * @spare: cleared pages to grow with; nothing can be allocated under the lock.
  */
@@ -88,6 +89,7 @@ struct thv_tables {
 	const struct thv_tables_owner *owner;
 	u64 *root;
 	unsigned long nr;
+	unsigned long mapped;
 	unsigned int nr_spares;
 	u64 *spare[THV_TABLE_SPARES];
 };

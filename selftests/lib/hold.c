@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include "netlink.h"
 #include "vm.h"
 
 static const u8 spin[] = { 0xfb, 0xeb, 0xfe };	/* STI; JMP to itself */
@@ -71,6 +72,17 @@ static void hold_run(void)
 	usleep(20000);
 }
 
+/* A socket that listens holds nothing */
+static void hold_listener(void)
+{
+	struct nl *nl = nl_open();
+
+	must(nl_subscribe(nl, THV_GROUP_LIFECYCLE, 0, 0));
+	must(nl_subscribe(nl, THV_GROUP_STATS, 0, THV_PERIOD_MIN));
+	must(nl_join(nl));
+	close(thv_device());
+}
+
 /* A KVM VM: VMX is on, or this fails */
 static void hold_kvm(void)
 {
@@ -90,6 +102,7 @@ static const struct {
 	{ "page", hold_page },
 	{ "control", hold_control },
 	{ "run", hold_run },
+	{ "listener", hold_listener },
 	{ "kvm", hold_kvm },
 };
 
@@ -105,6 +118,6 @@ int main(int argc, char **argv)
 		fflush(stdout);
 		pause();
 	}
-	fprintf(stderr, "usage: hold device|vm|vcpu|page|control|run|kvm\n");
+	fprintf(stderr, "usage: hold device|vm|vcpu|page|control|run|listener|kvm\n");
 	return 1;
 }

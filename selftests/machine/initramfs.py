@@ -19,9 +19,12 @@ from problem import Problem
 
 HERE = Path(__file__).resolve().parent
 BUSYBOX = Path("/usr/bin/busybox")
+TERMINFO = Path("/lib/terminfo")
 
 FOLDERS = """bin dev etc lib lib64 machine mnt opt proc root run sbin sys tmp usr usr/bin usr/lib usr/lib64
              usr/local usr/local/bin usr/sbin var var/log var/tmp home home/student""".split()
+
+TERMINALS = ("l/linux", "s/screen", "t/tmux", "v/vt100", "v/vt220", "x/xterm", "x/xterm-256color")
 
 TEXTS = {
     "etc/passwd": "root:x:0:0:root:/root:/bin/sh\n"
@@ -98,6 +101,10 @@ def base(archive):
         if applet != "bin/busybox":
             archive.link(applet, "/bin/busybox")
     archive.file("init", (HERE / "init").read_bytes(), mode=0o755)
+    # What full-screen programs want to know of the terminals a host may be looked at with
+    for entry in TERMINALS:
+        if (TERMINFO / entry).exists():
+            archive.file(f"lib/terminfo/{entry}", (TERMINFO / entry).read_bytes())
 
 
 def modules(archive, wanted, release, folder):

@@ -7,6 +7,7 @@
 
 #define STATUS_ERROR	1	/* the error text says what; main() prints it */
 
-extern const struct command cmd_check, cmd_run, cmd_stat, cmd_trace;
+extern const struct command cmd_check, cmd_events, cmd_list, cmd_run, cmd_show, cmd_stat, cmd_top,
+			    cmd_trace, cmd_wait;
 
 #endif

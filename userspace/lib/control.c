@@ -2,27 +2,22 @@
 /* Control descriptors: finding the VM that a person means, and what can be asked of it. */
 #include "lib/control.h"
 
-#include <ctype.h>
 #include <errno.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "lib/device.h"
-#include "lib/error.h"
+#include "lib/netlink.h"
 
 static int find_id(const char *vm, u32 *id)
 {
-	unsigned long value;
-	char *end;
+	struct netlink *netlink = netlink_open();
+	int result;
 
-	errno = 0;
-	value = strtoul(vm, &end, 10);
-	if (errno || !isdigit((unsigned char)*vm) || *end || value > INT32_MAX)
-		return error_set("%s: not the number of a VM", vm);
-	*id = value;
-	return 0;
+	if (!netlink)
+		return -1;
+	result = netlink_find(netlink, vm, id);
+	netlink_close(netlink);
+	return result;
 }
 
 int control_open(const char *vm)

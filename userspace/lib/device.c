@@ -64,6 +64,14 @@ static int explain(const char *what, const struct device_sentence *sentence)
 			 what, strerror(error));
 }
 
+int device_explain(int error, const char *what, const struct device_sentence *sentences)
+{
+	errno = error;
+	explain(what, sentences);
+	errno = error;
+	return -1;
+}
+
 const struct device_sentence device_no_sentences[] = { { 0 } };
 
 /* errno is kept for callers that act on it */

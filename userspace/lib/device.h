@@ -39,6 +39,9 @@ extern const struct device_sentence device_no_sentences[];
 int device_call(int fd, unsigned long request, void *argument, const char *what,
 		const struct device_sentence *sentences);
 
+/* That sentence for @error, without a call; -1, errno is set */
+int device_explain(int error, const char *what, const struct device_sentence *sentences);
+
 int device_open(void);
 int device_info(int device, struct thv_info *info);	/* refuses another API version */
 

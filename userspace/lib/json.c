@@ -52,6 +52,12 @@ void json_number(struct json *json, const char *key, u64 value)
 	fprintf(json->file, "%llu", value);
 }
 
+void json_literal(struct json *json, const char *key, const char *value)
+{
+	member(json, key);
+	fputs(value, json->file);
+}
+
 void json_bool(struct json *json, const char *key, bool value)
 {
 	member(json, key);

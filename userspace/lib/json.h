@@ -21,6 +21,8 @@ void json_text(struct json *json, const char *key, const char *value);
 void json_number(struct json *json, const char *key, u64 value);
 /* Nanoseconds as microseconds, with their fraction */
 void json_micros(struct json *json, const char *key, u64 ns);
+/* A number that is no integer: as it is written */
+void json_literal(struct json *json, const char *key, const char *value);
 void json_bool(struct json *json, const char *key, bool value);
 
 #endif
