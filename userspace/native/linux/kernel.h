@@ -28,4 +28,10 @@
 
 #define might_sleep()		do { } while (0)
 
+/* What was written, not what would have been */
+#define scnprintf(buffer, size, ...) ({						\
+	size_t __size = (size);							\
+	int __n = snprintf(buffer, __size, __VA_ARGS__);			\
+	__n < __size ? __n : __size ? (int)__size - 1 : 0; })
+
 #endif
