@@ -138,6 +138,8 @@ static void take(char c)
 		line_feed();
 	else if (c == '\b')
 		move_to(row, col - 1);
+	else if (c == '\t')
+		move_to(row, (col | 7) + 1);
 	else if (c >= ' ')
 		put(c);
 }
@@ -200,7 +202,7 @@ int main(int argc, char **argv)
 	blank(0, MAX_ROWS * MAX_COLS);
 	pid = forkpty(&terminal, NULL, NULL, &size);
 	if (!pid) {
-		setenv("TERM", "vt100", 0);
+		setenv("TERM", "vt100", 1);
 		execvp(argv[2], argv + 2);
 		_exit(127);
 	}

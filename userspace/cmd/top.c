@@ -156,7 +156,7 @@ static void put_vm(const struct frame *frame, const struct rates_vm *vm)
 	bool rated = vm->seconds > 0;
 	char text[7][16];
 
-	put_line(frame, false, "%4u %-12.12s %-7s %7s %6s %7s %6lluM %6s %5s %5s %5s", vm->now.id,
+	put_line(frame, false, "%4u %-12.12s %-7s %7s %6s %7s %5lluM %6s %5s %5s %5s", vm->now.id,
 		 vm->now.name, netlink_state(vm->now.state),
 		 column(text[0], rated, "%.0f", vm->exits),
 		 column(text[1], rated, "%.0f", vm->user_exits),
@@ -187,7 +187,7 @@ static void put_heading(const struct frame *frame, const struct rates *rates, co
 	put_line(frame, false, "thv top  %s  %d VM%s  by %s%s", clock, rates->count,
 		 rates->count == 1 ? "" : "s", orders[view->sort].name,
 		 view->reverse ? ", reversed" : "");
-	put_line(frame, true, "%4s %-12s %-7s %7s %6s %7s %7s %6s %5s %5s %5s", "ID", "NAME",
+	put_line(frame, true, "%4s %-12s %-7s %7s %6s %7s %6s %6s %5s %5s %5s", "ID", "NAME",
 		 "STATE", "EXITS/s", "USER/s", "FAULT/s", "MEMORY", "GUEST%", "KERN%", "LNCH%",
 		 "HALT%");
 }
