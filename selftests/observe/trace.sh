@@ -56,7 +56,7 @@ claim "... of a kernel that was moved, when told how far" says "rip=0x$rip (here
 	./thv trace "$n" --events exit --count 300 --symbols "$work/System.map" --kaslr 0x600000
 claim "thv trace --json tells objects" says '^{"time_ns":0,"cpu":.*"event":"' ./thv trace "$n" --json --count 20
 claim "thv trace --chrome writes a timeline" says '[0-9] events' \
-	./thv trace "$n" --duration 2 --output "$work/events" --chrome "$work/timeline"
+	./thv trace "$n" --duration 1 --buffer 128K --output "$work/events" --chrome "$work/timeline"
 claim "... with slices of guest, kernel and launcher" eval 'grep -q "\"cat\":\"guest\"" "$work/timeline" &&
 	grep -q "\"cat\":\"kernel\"" "$work/timeline" && grep -q "\"cat\":\"launcher\"" "$work/timeline"'
 claim "... that is closed" eval 'tail -n 1 "$work/timeline" | grep -q "]}$"'
