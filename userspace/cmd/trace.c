@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* thv trace: what happens to a VM, as it happens, out of the module's tracepoints. */
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -258,14 +257,19 @@ static bool vm_is_there(const struct recording *recording)
 	return vm_stats(recording->vm, &stats) >= 0;
 }
 
+/*
+ * Looked at from time to time, not waited for: to wake a reader who waits, the kernel would send its
+ * own CPU an interrupt at an event, and that would be one more exit of the guest.
+ */
+#define PAUSE_US	20000
+
 static void record(struct recording *recording)
 {
 	const u32 duration = recording->values->duration;
 	double end = now() + duration;
-	struct pollfd poll_pipe = { .fd = recording->tracefs.pipe, .events = POLLIN };
 
 	while (!stopped && !enough(recording) && !(duration && now() >= end)) {
-		poll(&poll_pipe, 1, 100);
+		usleep(PAUSE_US);
 		if (take(recording, 16) && !recording->values->output)
 			fflush(recording->out);
 		else if (!vm_is_there(recording))
