@@ -64,7 +64,8 @@ FIXTURE_SETUP(trace)
 	snprintf(instance, sizeof(instance), TRACEFS "/instances/thv-selftest-%d", getpid());
 	if (mkdir(instance, 0700))
 		fail("%s: %s", instance, strerror(errno));
-	self->vm = vm_create(exits);
+	/* A large page around it would answer a fault before it happens */
+	self->vm = vm_create_with(exits, .flags = THV_VM_NO_HUGE);
 	self->vcpu = self->vm->vcpu;
 	snprintf(filter, sizeof(filter), "vm == %u", self->vm->id);
 	put("events/thv/filter", filter);
@@ -169,13 +170,35 @@ TEST_F(trace, faults_tell_their_cause_and_outcome)
 	guest_start(self->vcpu, guest_exits_jump, GUEST_HOLE);
 	run_until(self->vcpu, THV_EXIT_UNSUPPORTED);
 	self->text = lines();
-	EXPECT_LINE("thv_page_fault:", "gpa=0x100000", "access=", "cause=not mapped", "outcome=mapped");
+	EXPECT_LINE("thv_page_fault:", "gpa=0x100000", "cause=not mapped outcome=mapped");
 	/* Rung in the kernel where the instruction's length is told; else the launcher's */
 	EXPECT_TRUE(found(self->text, (const char *const[]){ "gpa=0x10001000", "outcome=doorbell", NULL }) ||
 		    found(self->text, (const char *const[]){ "gpa=0x10001000", "outcome=mmio", NULL }));
 	EXPECT_LINE("thv_page_fault:", "gpa=0x10010000", "access=read", "outcome=memory fault");
 	EXPECT_LINE("thv_page_fault:", "gpa=0x10000000", "outcome=mmio");
 	EXPECT_LINE("thv_page_fault:", "gpa=0x10000000", "access=execute", "outcome=unsupported");
+}
+
+TEST_F(trace, a_large_page_is_told_as_one)
+{
+	void *room = mmap(NULL, 2 * GUEST_MEMORY, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *memory = (void *)(((uintptr_t)room + GUEST_MEMORY - 1) & -GUEST_MEMORY);
+	char filter[32];
+	struct vm *vm;
+	u64 huge;
+
+	madvise(memory, GUEST_MEMORY, MADV_HUGEPAGE);
+	memset(memory, 0, GUEST_MEMORY);
+	vm = vm_create_with(exits, .memory = memory);
+	snprintf(filter, sizeof(filter), "vm == %u", vm->id);
+	put("events/thv/filter", filter);
+	guest_call(vm->vcpu, guest_exits_load64, GUEST_DATA);
+	huge = vm_counter(vm, THV_STAT_faults_huge);
+	self->text = lines();
+	vm_close(vm);
+	REQUIRE(huge, "the host gave no large page");
+	EXPECT_LINE("thv_page_fault:", "outcome=huge");
 }
 
 TEST_F(trace, what_the_host_does_to_memory_is_told)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* thv trace: what happens to a VM, as it happens, out of the module's tracepoints. */
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -220,13 +219,16 @@ static void take_lines(struct recording *recording)
 		recording->filled = 0;		/* no line of ours is as long */
 }
 
-/* All there is; false: there was none */
-static bool take_all(struct recording *recording)
+/*
+ * What there is, in so many pieces at most: a busy VM fills the buffer faster than it can be
+ * printed, and somebody has to look at the clock. false: there was nothing.
+ */
+static bool take(struct recording *recording, u64 pieces)
 {
 	bool any = false;
 	ssize_t size;
 
-	for (;;) {
+	while (pieces--) {
 		size = read(recording->tracefs.pipe, recording->text + recording->filled,
 			    sizeof(recording->text) - 1 - recording->filled);
 		if (size <= 0)
@@ -235,8 +237,9 @@ static bool take_all(struct recording *recording)
 		recording->filled += size;
 		take_lines(recording);
 		if (enough(recording) || stopped)
-			return true;
+			break;
 	}
+	return any;
 }
 
 static double now(void)
@@ -254,22 +257,27 @@ static bool vm_is_there(const struct recording *recording)
 	return vm_stats(recording->vm, &stats) >= 0;
 }
 
+/*
+ * Looked at from time to time, not waited for: to wake a reader who waits, the kernel would send its
+ * own CPU an interrupt at an event, and that would be one more exit of the guest.
+ */
+#define PAUSE_US	20000
+
 static void record(struct recording *recording)
 {
 	const u32 duration = recording->values->duration;
 	double end = now() + duration;
-	struct pollfd poll_pipe = { .fd = recording->tracefs.pipe, .events = POLLIN };
 
 	while (!stopped && !enough(recording) && !(duration && now() >= end)) {
-		poll(&poll_pipe, 1, 100);
-		if (take_all(recording) && !recording->values->output)
+		usleep(PAUSE_US);
+		if (take(recording, 16) && !recording->values->output)
 			fflush(recording->out);
 		else if (!vm_is_there(recording))
 			break;
 	}
 	tracefs_write(&recording->tracefs, "tracing_on", "0");
 	if (!stopped)
-		take_all(recording);
+		take(recording, ~0ULL);
 }
 
 /* ---- before and after ---------------------------------------------------- */
