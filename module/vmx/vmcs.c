@@ -12,7 +12,14 @@
 #include <asm/desc.h>
 #include <asm/msr.h>
 #include "entry.h"
+#include "fields.h"
 #include "vmx.h"
+
+#define SAME_AS_KERNEL(symbol, encoding, name)	(symbol) == (encoding) &&
+#define NOT_IN_KERNEL(symbol, encoding, name)
+static_assert(VMX_FIELDS(SAME_AS_KERNEL, NOT_IN_KERNEL) true, "fields.h differs from asm/vmx.h");
+#undef SAME_AS_KERNEL
+#undef NOT_IN_KERNEL
 
 static DEFINE_PER_CPU(struct list_head, active);
 static DEFINE_PER_CPU(struct vmx_vcpu *, current_vmcs);
