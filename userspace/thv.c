@@ -11,7 +11,10 @@
 #include "lib/error.h"
 #include "lib/manual.h"
 
-static const struct command *const commands[] = { &cmd_check, &cmd_run };
+static const struct command *const commands[] = {
+	&cmd_check, &cmd_run,
+	&cmd_pause, &cmd_resume, &cmd_stop, &cmd_kill, &cmd_nmi,
+};
 
 static void help(FILE *file)
 {
