@@ -47,6 +47,18 @@ u32 listing_code(const struct thv_sregs *sregs, u64 address, const u8 *bytes, u3
 	return at;
 }
 
+/* Most instructions have up to eight bytes: text of longer ones begins further right */
+void listing_line(u64 address, const u8 *bytes, u32 length, const char *text, FILE *file)
+{
+	int column = 0;
+	u32 i;
+
+	fprintf(file, "%016llx  ", address);
+	for (i = 0; i < length; i++)
+		column += fprintf(file, "%02x ", bytes[i]);
+	fprintf(file, "%*s%s\n", column < 25 ? 25 - column : 1, "", text);
+}
+
 static void line(u64 address, const u8 *bytes, u32 length, FILE *file)
 {
 	u32 i;

@@ -18,6 +18,9 @@ u32 listing_instruction(const struct thv_sregs *sregs, u64 address, const u8 *by
 u32 listing_code(const struct thv_sregs *sregs, u64 address, const u8 *bytes, u32 length,
 		 u32 most, FILE *file);
 
+/* An instruction with its bytes before it */
+void listing_line(u64 address, const u8 *bytes, u32 length, const char *text, FILE *file);
+
 /* Sixteen bytes a line, as `hexdump -C` does */
 void listing_bytes(u64 address, const u8 *bytes, u32 length, FILE *file);
 
