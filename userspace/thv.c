@@ -14,7 +14,7 @@
 static const struct command *const commands[] = {
 	&cmd_check, &cmd_run,
 	&cmd_pause, &cmd_resume, &cmd_stop, &cmd_kill, &cmd_nmi,
-	&cmd_walk, &cmd_mem,
+	&cmd_walk, &cmd_dump, &cmd_mem,
 };
 
 static void help(FILE *file)

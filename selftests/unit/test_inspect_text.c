@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // sources: userspace/lib/walk.c userspace/lib/decode.c userspace/lib/vmcs.c userspace/lib/registers.c userspace/lib/listing.c userspace/lib/json.c
-// flags: -I../../..
 // libs: -lZydis
 /* What a person reads of a vCPU: an address's way, bits in words, bytes and instructions. */
 #include <stdlib.h>
