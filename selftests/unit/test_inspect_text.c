@@ -128,14 +128,14 @@ static void test_kernel_text(void)
 	walk_text(&walk, walk_print);
 	show();
 	says("4-level paging, CR3 = 0x220a000");
-	says("PML4[511] 000000000220aff8 000000000220c067 table at 0x220c000; present, writable, user, accessed");
+	says("PML4[511] 000000000220aff8 000000000220c067 table at 0x220c000 present, writable, user, accessed");
 	says("PDPT[510] 000000000220cff0");
-	says("PD[8] 000000000220d040 00000000010001e1 2 MiB page at 0x1000000; present, read-only, supervisor, accessed, dirty, global, large");
+	says("PD[8] 000000000220d040 00000000010001e1 2 MiB page at 0x1000000 present, read-only, supervisor, accessed, dirty, global, large");
 	says("read, execute; write taken away by PD[8]; user taken away by PDPT[510]");
-	says("2 MiB page at 0x13b400000; read/write/execute, write-back, ignore PAT, accessed, dirty, large");
+	says("2 MiB page at 0x13b400000 read/write/execute, write-back, ignore PAT, accessed, dirty, large");
 	says("host-physical 0x13b400000");
 	says("host-virtual 0x7f2c41000000, in the launcher");
-	says("an instruction fetch by the supervisor is done by the processor alone");
+	says("an instruction fetch by the supervisor is done by the processor, without an exit");
 	tap_is(walk_end(&walk), WALK_DONE, "and it is done");
 }
 
@@ -223,7 +223,7 @@ static void test_untold(void)
 	}
 	walk_text(&walk, walk_print);
 	says("where host memory lies is shown to root only");
-	says("PD[8] - 00000000000003f7 2 MiB page; read/write/execute");
+	says("PD[8] - 00000000000003f7 2 MiB page read/write/execute");
 	tap_ok(!has("host-physical"), "no host-physical address is made up");
 	says("host-virtual 0x7f2c41000000, in the launcher");
 }
@@ -331,7 +331,7 @@ static void test_legacy_paging(void)
 	translate->permissions = 0xf;
 	walk_text(&walk, walk_print);
 	says("32-bit paging with 4 MiB pages (PSE)");
-	says("PD[1] 0000000000005004 00000000008040e7 4 MiB page at 0x200800000; present, writable, user, accessed, dirty, large");
+	says("PD[1] 0000000000005004 00000000008040e7 4 MiB page at 0x200800000 present, writable, user, accessed, dirty, large");
 
 	walk.sregs.cr4 |= 1 << 5;
 	level(&translate->level[0], 3, 0x5000, 0x6001, TABLE);
@@ -341,8 +341,8 @@ static void test_legacy_paging(void)
 	translate->permissions = 3;
 	walk_text(&walk, walk_print);
 	says("PAE paging, PDPTEs as the processor loaded them");
-	says("PDPT[0] 0000000000005000 0000000000006001 table at 0x6000; present PD[2]");
-	says("PT[0] 0000000000007000 8000000000008163 4 KiB page at 0x8000; present, writable, supervisor, accessed, dirty, global, NX");
+	says("PDPT[0] 0000000000005000 0000000000006001 table at 0x6000 present PD[2]");
+	says("PT[0] 0000000000007000 8000000000008163 4 KiB page at 0x8000 present, writable, supervisor, accessed, dirty, global, NX");
 	says("read, write; execute taken away by PT[0]; user taken away by PT[0]");
 }
 

@@ -28,30 +28,33 @@ struct dump {
 	int vm;
 	u32 vcpu;
 	struct json *json;	/* NULL: text */
+	int width;		/* of names */
 };
 
 /* ---- rows --------------------------------------------------------------- */
 
-#define NAME_WIDTH	32
+#define WIDE	40	/* names that leave no room for words: these get lines of their own */
 
-/* Words go on below the first, as far right */
-static void print_row(const char *name, int digits, u64 value, const char *words)
+static void print_row(int width, const char *name, int digits, u64 value, const char *words)
 {
-	char left[100];
+	char left[120];
 
-	snprintf(left, sizeof(left), "  %-*s %*s%0*llx", NAME_WIDTH, name, 16 - digits, "", digits,
+	snprintf(left, sizeof(left), "  %-*s %*s%0*llx", width, name, 16 - digits, "", digits,
 		 value);
-	if (*words)
+	if (*words && width < WIDE) {
 		options_wrap(stdout, left, (int)strlen(left) + 2, words);
-	else
-		printf("%s\n", left);
+		return;
+	}
+	printf("%s\n", left);
+	if (*words)
+		options_wrap(stdout, "", 6, words);
 }
 
 static void row(const struct dump *dump, const char *name, int digits, u64 value,
 		const char *words)
 {
 	if (!dump->json) {
-		print_row(name, digits, value, words);
+		print_row(dump->width, name, digits, value, words);
 		return;
 	}
 	json_open(dump->json, name, '{');
@@ -262,14 +265,15 @@ static int dump_msrs(const struct dump *dump)
 
 static const struct {
 	const char *name, *heading;
+	int width;		/* of the names in its rows */
 	int (*dump)(const struct dump *dump);
 } sections[] = {
-	{ "registers", "Registers", dump_registers },
-	{ "control", "Control and debug registers", dump_control },
-	{ "vmcs", "VMCS", dump_vmcs },
-	{ "events", "Events", dump_events },
-	{ "apic", "Local APIC", dump_apic },
-	{ "msrs", "MSRs", dump_msrs },
+	{ "registers", "Registers", 0, dump_registers },
+	{ "control", "Control and debug registers", 6, dump_control },
+	{ "vmcs", "VMCS", 48, dump_vmcs },
+	{ "events", "Events", 0, dump_events },
+	{ "apic", "Local APIC", 0, dump_apic },
+	{ "msrs", "MSRs", 26, dump_msrs },
 };
 
 /* In the order of sections[], and one more */
@@ -293,10 +297,11 @@ static const struct option_status statuses[] = {
 	{ 0, NULL }
 };
 
-static int dump_section(const struct dump *dump, size_t n, bool alone)
+static int dump_section(struct dump *dump, size_t n, bool alone)
 {
 	int result;
 
+	dump->width = sections[n].width;
 	if (dump->json)
 		json_open(dump->json, sections[n].name, '{');
 	else if (!alone)
@@ -307,7 +312,7 @@ static int dump_section(const struct dump *dump, size_t n, bool alone)
 	return result;
 }
 
-static int dump_chosen(const struct dump *dump, u32 chosen)
+static int dump_chosen(struct dump *dump, u32 chosen)
 {
 	bool all = chosen == ARRAY_SIZE(sections);
 	size_t n;

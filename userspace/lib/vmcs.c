@@ -124,13 +124,32 @@ static const struct {
 	{ FIELD_GUEST_RFLAGS, decode_rflags }, { FIELD_GUEST_DR7, decode_dr7 },
 };
 
+struct named {
+	u32 number;
+	const char *name;
+};
+
+static const struct named fields[] = {
+#define FIELD_NAME(symbol, encoding, name)	{ encoding, name },
+	VMX_FIELDS(FIELD_NAME, FIELD_NAME)
+};
+
+static const struct named reasons[] = {
+#define REASON_NAME(number, id, name)		{ number, name },
+	VMX_BASIC_REASONS(REASON_NAME)
+};
+
+static const char *find(const struct named *named, size_t count, u32 number)
+{
+	for (; count; named++, count--)
+		if (named->number == number)
+			return named->name;
+	return NULL;
+}
+
 const char *vmcs_field_name(u32 field)
 {
-	switch (field) {
-#define FIELD_CASE(symbol, encoding, name)	case encoding: return name;
-	VMX_FIELDS(FIELD_CASE, FIELD_CASE)
-	}
-	return NULL;
+	return find(fields, ARRAY_SIZE(fields), field);
 }
 
 int vmcs_field_digits(u32 field)
@@ -145,12 +164,9 @@ int vmcs_field_digits(u32 field)
 
 static const char *reason_name(u32 reason)
 {
-	static const char *const names[VMX_REASONS] = {
-#define REASON_NAME(number, id, name)	[number] = name,
-		VMX_BASIC_REASONS(REASON_NAME)
-	};
+	const char *name = find(reasons, ARRAY_SIZE(reasons), reason);
 
-	return reason < VMX_REASONS && names[reason] ? names[reason] : "unknown";
+	return name ? name : "unknown";
 }
 
 static bool is_access_rights(u32 field)

@@ -185,7 +185,7 @@ static const struct {
 	const char *name;	/* in JSON */
 	const char *text;
 } ends[WALK_ENDS] = {
-	[WALK_DONE] = { "done", "is done by the processor alone, without an exit" },
+	[WALK_DONE] = { "done", "is done by the processor, without an exit" },
 	[WALK_SEGMENT] = { "segment-fault", "faults at the segment" },
 	[WALK_NON_CANONICAL] = { "non-canonical", "faults: the address is not canonical" },
 	[WALK_PAGE_FAULT] = { "page-fault", "faults in the guest's tables" },
