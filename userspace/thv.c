@@ -12,8 +12,11 @@
 #include "lib/manual.h"
 
 static const struct command *const commands[] = {
-	&cmd_check, &cmd_events, &cmd_list, &cmd_run, &cmd_show, &cmd_stat, &cmd_top, &cmd_trace,
-	&cmd_wait,
+	&cmd_check, &cmd_run,
+	&cmd_list, &cmd_show, &cmd_events, &cmd_wait,
+	&cmd_pause, &cmd_resume, &cmd_stop, &cmd_kill, &cmd_nmi,
+	&cmd_stat, &cmd_top, &cmd_trace,
+	&cmd_walk, &cmd_dump, &cmd_mem,
 };
 
 static void help(FILE *file)

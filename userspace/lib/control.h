@@ -15,4 +15,15 @@ int control_open(const char *vm);
 
 int control_set_state(int vm, enum thv_vm_state state);
 
+/* Looking into a VM that runs */
+int control_send_nmi(int vm, u32 vcpu);
+int control_get(int vm, u32 vcpu, enum thv_state_id component, void *data, u32 size);
+int control_translate(int vm, u32 vcpu, struct thv_translate *translate);
+
+/* Bytes read: fewer than size where memory ends, 0 where there is none */
+int control_read_memory(int vm, u64 gpa, void *data, u64 size);
+
+/* How many fields there are, of which the first so many are in @fields */
+int control_get_fields(int vm, u32 vcpu, struct thv_field *fields, u32 count);
+
 #endif

@@ -201,6 +201,11 @@ static const char *const component_names[] = {
 	[THV_STATE_TSC] = "time-stamp counter",
 };
 
+const char *device_component_name(enum thv_state_id component)
+{
+	return component_names[component];
+}
+
 static int state(int vcpu, unsigned long request, enum thv_state_id component, const void *data,
 		 u32 size)
 {

@@ -23,6 +23,7 @@ struct device_feature {
 extern const struct device_feature device_features[];	/* ends with bit 0 */
 
 const char *device_backend_name(u32 backend);
+const char *device_component_name(enum thv_state_id component);
 
 /* What an errno means here: cause and remedy */
 struct device_sentence {

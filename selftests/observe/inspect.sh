@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# thv pause, resume, nmi, walk, dump, mem, stop and kill; read by observe/run
+
+text=0xffffffff81000000		# where Linux is without KASLR
+
+# says PATTERN COMMAND...: is a line of the command's output so?
+says() {
+	pattern=$1
+	shift
+	"$@" >"$work/says" 2>&1
+	grep -q -e "$pattern" "$work/says" || { head -n 40 "$work/says"; return 1; }
+}
+
+# refuses PATTERN COMMAND...: does it fail, and say why?
+refuses() {
+	pattern=$1
+	shift
+	! "$@" >"$work/says" 2>&1 && grep -q -e "$pattern" "$work/says" ||
+		{ head -n 40 "$work/says"; return 1; }
+}
+
+# Where the vCPU is
+registers() {
+	./thv dump $vm --section registers
+}
+
+stands_still() {
+	registers >"$work/before" || return
+	sleep 1
+	registers | diff "$work/before" -
+}
+
+moves() {
+	registers >"$work/before" || return
+	within 20 eval 'registers >"$work/after" && ! cmp -s "$work/before" "$work/after"'
+}
+
+json() {
+	"$@" --json | python3 -c 'import json, sys; json.load(sys.stdin)'
+}
+
+# Another guest, which need not get far, to be ended by COMMAND
+ended_by() {
+	./thv run --kernel guest/vmlinuz --initrd guest/initramfs.cpio --mem 128M --name victim \
+		>"$work/victim" 2>&1 &
+	victim=$!
+	within 30 eval './thv dump victim --section events >/dev/null 2>&1' && ./thv "$1" victim
+	asked=$?
+	[ $asked -eq 0 ] || kill -TERM $victim
+	wait $victim
+	ended=$?
+	cat "$work/victim"
+	[ $asked -eq 0 ] && [ $ended -ne 0 ]
+}
+
+claim "a guest that runs moves" moves
+claim "thv pause: it does so" ./thv pause $vm
+claim "... and the guest stands still, in all its registers" stands_still
+claim "... and its memory can be looked at" says '^ffffffff81000000  ' ./thv mem $vm $text 16
+claim "thv resume: it does so" ./thv resume $vm
+claim "... and the guest moves again" moves
+
+claim "thv walk shows the guest's tables" says 'PML4\[511\] .* table at 0x' \
+	./thv walk $vm $text --access execute
+claim "... which end in a page" says ' page at 0x' ./thv walk $vm $text --access execute
+claim "... that the supervisor may execute" says '^permissions .*execute' ./thv walk $vm $text
+claim "... and no user" says 'user taken away by' ./thv walk $vm $text
+claim "... in memory" says '^host-virtual  *0x' ./thv walk $vm $text
+claim "... the second level, too" says '^second level  *EPT' ./thv walk $vm $text
+claim "... and that the processor does it alone" \
+	says "an instruction fetch by the supervisor is done by the processor" \
+	./thv walk $vm $text --access execute
+claim "a user's access to it is a page fault" says '#PF, error code 0x5 (present, user)' \
+	./thv walk $vm $text --user
+claim "an address that is none is a general protection fault" says '#GP(0)' \
+	./thv walk $vm 0x8000000000000000
+claim "thv walk --json is JSON" json ./thv walk $vm $text
+
+claim "thv mem shows bytes" says '^ffffffff81000000  [0-9a-f ]*  |.*|$' ./thv mem $vm $text 64
+claim "... and instructions" says '^ffffffff810000[0-9a-f]*  .* [a-z][a-z]* ' \
+	./thv mem $vm $text 64 --disassemble
+claim "... and guest-physical memory" says '^0000000001000000  ' \
+	./thv mem $vm 0x1000000 16 --physical
+claim "thv mem --json is JSON" json ./thv mem $vm $text 16
+claim "what is not mapped is an error with its reason" refuses 'could be read' \
+	./thv mem $vm 0xffffff0000000000 16
+claim "what is no memory, too" refuses 'no memory' \
+	./thv mem $vm 0xf000000000 16 --physical
+
+claim "thv dump shows registers" says '^ rip [0-9a-f]\{16\}' ./thv dump $vm --section registers
+claim "... control registers by their bits" says '^  cr0 .* PE .*PG' \
+	./thv dump $vm --section control
+claim "... the VMCS by the manual's names" says '^  Guest RIP ' ./thv dump $vm --section vmcs
+claim "... controls in words" says 'HLT exiting' ./thv dump $vm --section vmcs
+claim "... events" says '^  activity' ./thv dump $vm --section events
+claim "... the APIC" says '^  LVT timer' ./thv dump $vm --section apic
+claim "... MSRs" says '^  IA32_LSTAR  *ffffffff' ./thv dump $vm --section msrs
+claim "thv dump --json is JSON" json ./thv dump $vm
+
+claim "thv nmi: it is sent" ./thv nmi $vm
+claim "... and the guest's kernel tells of it" within 60 grep -qs 'NMI received' "$work/console"
+claim "... and the guest goes on" moves
+
+for command in "dump $vm" "nmi $vm" "walk $vm 0" "mem $vm 0 1"; do
+	claim "thv ${command%% *}: no such vCPU" refuses 'no such vCPU' ./thv $command --vcpu 63
+done
+for command in pause resume stop kill nmi dump "walk 1" "mem 1 1"; do
+	set -- $command
+	verb=$1
+	shift
+	claim "thv $verb: no such VM" refuses 'no such VM\|not the number' ./thv "$verb" nobody "$@"
+done
+claim "a length of nothing is refused" refuses 'out of range' ./thv mem $vm 0 0
+claim "a range beyond the last address is refused" refuses 'not so many addresses' \
+	./thv mem $vm 0xffffffffffffffff 2
+
+claim "thv stop ends a VM" ended_by stop
+claim "thv kill ends a VM" ended_by kill
