@@ -46,7 +46,7 @@ no_vm() {
 	refuses 'no such VM\|no VM\|not the number' ./thv "$verb" nobody "$@"
 }
 
-# Another guest, which need not get far, to be ended by COMMAND
+# Another guest, which need not get far, to be ended by COMMAND; its launcher's status is to be STATUS
 ended_by() {
 	./thv run --kernel guest/vmlinuz --initrd guest/initramfs.cpio --mem 128M --name victim \
 		>"$work/victim" 2>&1 &
@@ -57,7 +57,7 @@ ended_by() {
 	wait $victim
 	ended=$?
 	cat "$work/victim"
-	[ $asked -eq 0 ] && [ $ended -ne 0 ]
+	[ $asked -eq 0 ] && [ $ended -eq "$2" ]
 }
 
 claim "a guest that runs moves" moves
@@ -118,5 +118,5 @@ claim "a length of nothing is refused" refuses 'out of range' ./thv mem $vm 0 0
 claim "a range beyond the last address is refused" refuses 'not so many addresses' \
 	./thv mem $vm 0xffffffffffffffff 2
 
-claim "thv stop ends a VM" ended_by stop
-claim "thv kill ends a VM" ended_by kill
+claim "thv stop ends a VM, and its launcher says so" ended_by stop 116
+claim "thv kill ends a VM, and its launcher says so" ended_by kill 117
