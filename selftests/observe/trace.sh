@@ -1,14 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # thv stat, thv trace and the summary of thv run --stats; read by observe/run
 
-# The VM's number: the one that is called so
-number() {
-	for n in $(seq 1 200); do
-		./thv stat "$n" 2>/dev/null | grep -q "^VM $n ($vm)" && echo "$n" && return
-	done
-	return 1
-}
-
 # says PATTERN COMMAND...: is a line of the command's output so?
 says() {
 	pattern=$1
@@ -27,7 +19,7 @@ nothing_left() {
 	! ls /sys/kernel/tracing/instances | grep thv-
 }
 
-n=$(number)
+n=$vm
 claim "thv stat tells a VM's counters with what they count" says 'exits: VM exits' ./thv stat "$n"
 claim "... and that no ledger has been kept" says 'No exit ledger' ./thv stat "$n"
 claim "thv stat --interval tells rates, shares of time and times by reason" \
