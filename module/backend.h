@@ -146,9 +146,6 @@ struct thv_backend {
 	/* vcpu->lapic mode changed: controls and bitmaps follow */
 	void (*apic_changed)(struct thv_vcpu *vcpu);
 
-	/* The control structure, for people: up to @max fields; returns how many there are */
-	u32 (*get_fields)(struct thv_vcpu *vcpu, struct thv_field *fields, u32 max);
-
 	/* Events */
 	void (*inject)(struct thv_vcpu *vcpu, const struct thv_event *event);
 	u32 (*blocking)(struct thv_vcpu *vcpu);		/* THV_BLOCK_* */

@@ -5,7 +5,6 @@
 
 #include <linux/cpuhotplug.h>
 #include <linux/eventfd.h>
-#include <linux/mm.h>
 #include <linux/syscore_ops.h>
 #include <net/genetlink.h>
 
@@ -39,17 +38,6 @@ static inline void thv_eventfd_signal(struct eventfd_ctx *ctx)
 	eventfd_signal(ctx, 1);
 #else
 	eventfd_signal(ctx);
-#endif
-}
-
-/* 6.5 took the list of areas away. */
-static inline long thv_get_user_page_remote(struct mm_struct *mm, unsigned long address,
-					    unsigned int flags, struct page **page)
-{
-#ifdef THV_HAVE_GUP_VMAS
-	return get_user_pages_remote(mm, address, 1, flags, page, NULL, NULL);
-#else
-	return get_user_pages_remote(mm, address, 1, flags, page, NULL);
 #endif
 }
 

@@ -466,74 +466,21 @@ void thv_memory_unmap_private(struct thv_vm *vm, u64 gpa)
 
 /* ---- guest memory as the module uses it ---- */
 
-/* From one page of another process, if the host has it in memory: nothing is faulted in by looking */
-static int peek_page(struct mm_struct *mm, unsigned long hva, void *data, size_t len)
+static int read_piece(const struct thv_slot *slot, u64 gpa, void *data, size_t len)
 {
-	struct page *page;
-	long got;
+	u64 hva = thv_slot_hva(slot, gpa >> PAGE_SHIFT) + offset_in_page(gpa);
 
-	mmap_read_lock(mm);
-	got = thv_get_user_page_remote(mm, hva, FOLL_NOFAULT, &page);
-	mmap_read_unlock(mm);
-	if (got != 1)
-		return -EFAULT;
-	memcpy_from_page(data, page, offset_in_page(hva), len);
-	put_page(page);
-	return 0;
-}
-
-static int peek(struct mm_struct *mm, unsigned long hva, void *data, size_t len)
-{
-	int err = 0;
-	size_t n;
-
-	if (!mmget_not_zero(mm))
-		return -EFAULT;
-	for (; len && !err; hva += n, data += n, len -= n) {
-		n = min_t(size_t, len, PAGE_SIZE - offset_in_page(hva));
-		err = peek_page(mm, hva, data, n);
-	}
-	/* The last one out must not tear an address space down under the caller's locks */
-	mmput_async(mm);
-	return err;
-}
-
-/**
- * thv_read_user() - Read the launcher's memory behind a slot.
- * @vm: the VM.
- * @hva: from where.
- * @data: to where.
- * @len: bytes.
- *
- * To its own process the memory is what it is to any access, and is faulted in. Another one (that
- * inspects) sees what is there: what was never touched, or is swapped out, is -EFAULT.
- *
- * Context: may sleep.
- * Return: 0 or -EFAULT.
- */
-int thv_read_user(struct thv_vm *vm, u64 hva, void *data, size_t len)
-{
-	if (current->mm != vm->mm)
-		return peek(vm->mm, hva, data, len);
 	return copy_from_user(data, u64_to_user_ptr(hva), len) ? -EFAULT : 0;
 }
 
-static int read_piece(struct thv_vm *vm, const struct thv_slot *slot, u64 gpa, void *data,
-		      size_t len)
-{
-	return thv_read_user(vm, thv_slot_hva(slot, gpa >> PAGE_SHIFT) + offset_in_page(gpa),
-			     data, len);
-}
-
 /* The bit comes after the write: whoever takes the bit in between finds another one later */
-static int write_piece(struct thv_vm *vm, const struct thv_slot *slot, u64 gpa, void *data,
-		       size_t len)
+static int write_piece(const struct thv_slot *slot, u64 gpa, void *data, size_t len)
 {
 	u64 hva = thv_slot_hva(slot, gpa >> PAGE_SHIFT) + offset_in_page(gpa);
 	u64 page;
 	int err;
 
-	if (WARN_ON_ONCE(current->mm != vm->mm) || slot->flags & THV_MEMORY_READONLY)
+	if (slot->flags & THV_MEMORY_READONLY)
 		return -EFAULT;
 	err = copy_to_user(u64_to_user_ptr(hva), data, len) ? -EFAULT : 0;
 	for (page = gpa >> PAGE_SHIFT; page <= (gpa + len - 1) >> PAGE_SHIFT; page++)
@@ -541,8 +488,7 @@ static int write_piece(struct thv_vm *vm, const struct thv_slot *slot, u64 gpa, 
 	return err;
 }
 
-typedef int (*piece_fn)(struct thv_vm *vm, const struct thv_slot *slot, u64 gpa, void *data,
-			size_t len);
+typedef int (*piece_fn)(const struct thv_slot *slot, u64 gpa, void *data, size_t len);
 
 /* A range may run on from one slot into the next. */
 static int each_piece(struct thv_vm *vm, u64 gpa, void *data, size_t len, piece_fn fn)
@@ -552,7 +498,7 @@ static int each_piece(struct thv_vm *vm, u64 gpa, void *data, size_t len, piece_
 	int idx, err = 0;
 	size_t n;
 
-	if (gpa + len < gpa)
+	if (WARN_ON_ONCE(current->mm != vm->mm) || gpa + len < gpa)
 		return -EFAULT;
 	idx = srcu_read_lock(&map->slots_srcu);
 	for (; len && !err; gpa += n, data += n, len -= n) {
@@ -562,7 +508,7 @@ static int each_piece(struct thv_vm *vm, u64 gpa, void *data, size_t len, piece_
 			break;
 		}
 		n = min_t(u64, len, ((slot->gfn + slot->pages) << PAGE_SHIFT) - gpa);
-		err = fn(vm, slot, gpa, data, n);
+		err = fn(slot, gpa, data, n);
 	}
 	srcu_read_unlock(&map->slots_srcu, idx);
 	return err;
@@ -570,7 +516,7 @@ static int each_piece(struct thv_vm *vm, u64 gpa, void *data, size_t len, piece_
 
 /**
  * thv_read_guest() - Read guest memory.
- * @vm: the VM; in another process than its own, see thv_read_user().
+ * @vm: the VM; it is the caller's process's.
  * @gpa: from where; any alignment, may cross slots.
  * @data: to where.
  * @len: bytes.

@@ -78,8 +78,6 @@ void thv_memory_unmap_private(struct thv_vm *vm, u64 gpa);
 int thv_read_guest(struct thv_vm *vm, u64 gpa, void *data, size_t len);
 int thv_write_guest(struct thv_vm *vm, u64 gpa, const void *data, size_t len);
 
-int thv_read_user(struct thv_vm *vm, u64 hva, void *data, size_t len);
-
 /* THV_TRANSLATE; paging/translate.c. The vCPU is loaded and does not run. */
 int thv_translate(struct thv_vcpu *vcpu, struct thv_translate *args);
 

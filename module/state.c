@@ -191,18 +191,21 @@ static long do_msrs(struct thv_vcpu *vcpu, struct thv_msr *msrs, int count, bool
 	return i ?: err;
 }
 
-static long set_msrs(struct thv_vcpu *vcpu, const struct thv_state *args)
+static long msrs(struct thv_vcpu *vcpu, const struct thv_state *args, bool set)
 {
+	void __user *user = u64_to_user_ptr(args->data);
 	int count = msr_count(args);
 	struct thv_msr *list;
 	long done;
 
 	if (count < 0)
 		return count;
-	list = memdup_user(u64_to_user_ptr(args->data), args->size);
+	list = memdup_user(user, args->size);
 	if (IS_ERR(list))
 		return PTR_ERR(list);
-	done = do_msrs(vcpu, list, count, true);
+	done = do_msrs(vcpu, list, count, set);
+	if (!set && done > 0 && copy_to_user(user, list, done * sizeof(*list)))
+		done = -EFAULT;
 	kfree(list);
 	return done;
 }
@@ -219,69 +222,6 @@ static const struct component *find(const struct thv_state *args)
 	return component->get && component->size == args->size ? component : NULL;
 }
 
-static int prepare_msrs(const struct thv_state *args, struct thv_state_copy *copy)
-{
-	if (msr_count(args) < 0)
-		return -EINVAL;
-	copy->data = memdup_user(u64_to_user_ptr(args->data), args->size);
-	return PTR_ERR_OR_ZERO(copy->data);
-}
-
-/**
- * thv_state_prepare - the first of three steps to give a component of a vCPU's state.
- * @args: what is asked for, as of THV_GET_STATE.
- * @copy: filled in.
- *
- * Context: nothing is held; may sleep, touches the caller's memory.
- * Return: 0: thv_state_give() has to follow; -EINVAL, -EFAULT, -ENOMEM: nothing has been taken.
- */
-int thv_state_prepare(const struct thv_state *args, struct thv_state_copy *copy)
-{
-	*copy = (struct thv_state_copy){};
-	if (args->component == THV_STATE_MSRS)
-		return prepare_msrs(args, copy);
-	if (!find(args))
-		return -EINVAL;
-	copy->data = kzalloc(args->size, GFP_KERNEL);
-	return copy->data ? 0 : -ENOMEM;
-}
-
-/**
- * thv_state_read - the second step: the vCPU's part.
- * @vcpu: the vCPU.
- * @args: as before.
- * @copy: gets the data, or the errno for thv_state_give() to return.
- *
- * Context: vcpu->lock held, loaded.
- */
-void thv_state_read(struct thv_vcpu *vcpu, const struct thv_state *args,
-		    struct thv_state_copy *copy)
-{
-	if (args->component == THV_STATE_MSRS) {
-		copy->result = do_msrs(vcpu, copy->data, msr_count(args), false);
-		copy->size = max(copy->result, 0L) * sizeof(struct thv_msr);
-		return;
-	}
-	copy->result = find(args)->get(vcpu, copy->data);
-	copy->size = copy->result ? 0 : args->size;
-}
-
-/**
- * thv_state_give - the last step: to the caller, and free.
- * @args: as before.
- * @copy: as filled by the other two.
- *
- * Context: nothing is held; may sleep.
- * Return: what THV_GET_STATE returns.
- */
-long thv_state_give(const struct thv_state *args, struct thv_state_copy *copy)
-{
-	if (copy->size && copy_to_user(u64_to_user_ptr(args->data), copy->data, copy->size))
-		copy->result = -EFAULT;
-	kfree(copy->data);
-	return copy->result;
-}
-
 /**
  * thv_state_get - THV_GET_STATE.
  * @vcpu: the vCPU.
@@ -292,13 +232,22 @@ long thv_state_give(const struct thv_state *args, struct thv_state_copy *copy)
  */
 long thv_state_get(struct thv_vcpu *vcpu, const struct thv_state *args)
 {
-	struct thv_state_copy copy;
-	int err = thv_state_prepare(args, &copy);
+	const struct component *component = find(args);
+	void *data;
+	int err;
 
-	if (err)
-		return err;
-	thv_state_read(vcpu, args, &copy);
-	return thv_state_give(args, &copy);
+	if (args->component == THV_STATE_MSRS)
+		return msrs(vcpu, args, false);
+	if (!component)
+		return -EINVAL;
+	data = kzalloc(component->size, GFP_KERNEL);
+	if (!data)
+		return -ENOMEM;
+	err = component->get(vcpu, data);
+	if (!err && copy_to_user(u64_to_user_ptr(args->data), data, component->size))
+		err = -EFAULT;
+	kfree(data);
+	return err;
 }
 
 /**
@@ -316,7 +265,7 @@ long thv_state_set(struct thv_vcpu *vcpu, const struct thv_state *args)
 	int err;
 
 	if (args->component == THV_STATE_MSRS)
-		return set_msrs(vcpu, args);
+		return msrs(vcpu, args, true);
 	if (!component)
 		return -EINVAL;
 	data = memdup_user(u64_to_user_ptr(args->data), component->size);

@@ -6,9 +6,8 @@
  * guest sleeps; enter the guest; deal with why it came back. Around it, once a THV_RUN: registers
  * from and to the run page, the guest's FPU state, and a place on a CPU.
  *
- * "busy" serialises THV_RUN and the state ioctls of one vCPU; a second caller is told -EBUSY and
- * never waits. Everything of the vCPU that is not atomic belongs to the holder of vcpu->lock, which is
- * the same thread, or one of another process that looks (inspect.c).
+ * vcpu->lock serialises THV_RUN and the state ioctls of one vCPU; a second caller is told -EBUSY
+ * and never waits. Everything of the vCPU that is not atomic belongs to the holder.
  */
 #include <linux/anon_inodes.h>
 #include <linux/context_tracking.h>
@@ -392,47 +391,9 @@ static int begin_or_wait(struct thv_vcpu *vcpu)
 	int err;
 
 	thv_ledger_sleep(vcpu);
-	err = thv_vm_run_begin(vcpu->vm, &vcpu->lock);
+	err = thv_vm_run_begin(vcpu->vm);
 	thv_ledger_wake(vcpu);
 	return err;
-}
-
-/*
- * Lending. The lock is the vCPU's thread's throughout THV_RUN, but others want to look at the vCPU
- * meanwhile (inspect.c), and it may run for ever. So they count themselves into inspectors, ask
- * (THV_REQ_INSPECT), and wait for the lock; here, between two entries into the guest, the thread
- * takes the vCPU off the CPU, the guest's FPU state out of its own registers, and lets go. While it
- * waits on a paused VM it lets go as well (follow_state()); "busy" says all the time that THV_RUN
- * is under way, so that its own process gets -EBUSY as ever.
- *
- * Whoever comes late, after the request was served, sets it again and is seen by the next look
- * at the requests. The lock is handed over in the order of asking, so the thread has it back
- * once those who asked before it are served, and LEND jiffies at most if nobody comes.
- */
-#define LEND	(HZ / 50 + 1)
-
-static void take_off(struct thv_vcpu *vcpu)
-{
-	thv_vcpu_put(vcpu);
-	fpu_swap_kvm_fpstate(&vcpu->fpu, false);
-}
-
-static void put_on(struct thv_vcpu *vcpu)
-{
-	fpu_swap_kvm_fpstate(&vcpu->fpu, true);
-	thv_vcpu_load(vcpu);
-}
-
-static int lend(struct thv_vcpu *vcpu)
-{
-	if (!atomic_read(&vcpu->inspectors))
-		return GO;
-	take_off(vcpu);
-	mutex_unlock(&vcpu->lock);
-	wait_event_timeout(vcpu->wait, !atomic_read(&vcpu->inspectors), LEND);
-	mutex_lock(&vcpu->lock);
-	put_on(vcpu);
-	return GO;
 }
 
 /* To sleep while the VM is paused, the vCPU leaves its CPU. */
@@ -440,7 +401,7 @@ static int follow_state(struct thv_vcpu *vcpu)
 {
 	int err;
 
-	take_off(vcpu);
+	thv_vcpu_put(vcpu);
 	thv_vm_run_end(vcpu->vm);
 	err = begin_or_wait(vcpu);
 	if (err) {
@@ -448,7 +409,7 @@ static int follow_state(struct thv_vcpu *vcpu)
 		atomic_inc(&vcpu->vm->running);
 		set_bit(THV_REQ_STATE, &vcpu->requests);
 	}
-	put_on(vcpu);
+	thv_vcpu_load(vcpu);
 	return err;
 }
 
@@ -490,7 +451,6 @@ static int (* const duties[])(struct thv_vcpu *vcpu) = {
 	[THV_REQ_FLUSH_LINEAR] = flush_linear,
 	[THV_REQ_START] = tell_start,
 	[THV_REQ_CLOCK] = update_clock,
-	[THV_REQ_INSPECT] = lend,
 	[THV_REQ_STATE] = follow_state,
 	[THV_REQ_EOI] = tell_eoi,
 };
@@ -746,12 +706,10 @@ static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return err;
 	if (_IOC_NR(cmd) == _IOC_NR(THV_INTERRUPT) || _IOC_NR(cmd) == _IOC_NR(THV_NMI))
 		return thv_ioctl(any_ioctls, ARRAY_SIZE(any_ioctls), vcpu, cmd, arg);
-	if (test_and_set_bit_lock(0, &vcpu->busy))
+	if (!mutex_trylock(&vcpu->lock))
 		return -EBUSY;
-	mutex_lock(&vcpu->lock);	/* waits for inspectors at most, and they do not wait */
 	err = cmd == THV_RUN ? run(vcpu) : own_ioctl(vcpu, cmd, arg);
 	mutex_unlock(&vcpu->lock);
-	clear_bit_unlock(0, &vcpu->busy);
 	return err;
 }
 

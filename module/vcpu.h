@@ -24,7 +24,6 @@ enum thv_request {
 	THV_REQ_EVENT,		/* an interrupt, NMI, INIT or SIPI may be deliverable: look again */
 	THV_REQ_FLUSH_SECOND,	/* flush before the next entry */
 	THV_REQ_FLUSH_LINEAR,
-	THV_REQ_INSPECT,	/* somebody wants the lock, to look */
 	THV_REQ_STATE,		/* vm->state changed */
 	THV_REQ_START,		/* the first THV_RUN: listeners are told */
 	THV_REQ_CLOCK,		/* the paravirtual clock page must be written */
@@ -67,9 +66,7 @@ struct thv_ledger;
 struct thv_vcpu {
 	struct thv_vm *vm;
 	u32 id;
-	struct mutex lock;		/* who has the vCPU: see vcpu.c, "lending" */
-	unsigned long busy;		/* bit 0: an ioctl of its process is under way */
-	atomic_t inspectors;		/* inspect.c: who have the lock, or want it, to look */
+	struct mutex lock;		/* THV_RUN, state ioctls */
 	struct thv_run *run;		/* the run page, kernel address */
 
 	/* where it runs */
@@ -130,21 +127,6 @@ void thv_vcpu_reset(struct thv_vcpu *vcpu, bool init);
  */
 void thv_vcpu_load(struct thv_vcpu *vcpu);
 void thv_vcpu_put(struct thv_vcpu *vcpu);
-
-/*
- * state.c: THV_GET_STATE in three steps, so that the caller's memory is touched only where nothing is
- * held: prepare, then (lock held, loaded) read, then give, which frees.
- */
-struct thv_state_copy {
-	void *data;
-	size_t size;		/* bytes to give */
-	long result;
-};
-
-int thv_state_prepare(const struct thv_state *args, struct thv_state_copy *copy);
-void thv_state_read(struct thv_vcpu *vcpu, const struct thv_state *args,
-		    struct thv_state_copy *copy);
-long thv_state_give(const struct thv_state *args, struct thv_state_copy *copy);
 
 /* Does the processor deliver this vCPU's interrupts by itself, out of the APIC's page? */
 static inline bool thv_vcpu_virtual_interrupts(const struct thv_vcpu *vcpu)

@@ -29,7 +29,6 @@
 #include <linux/fs.h>
 #include <linux/ktime.h>
 #include <linux/module.h>
-#include <linux/poll.h>
 #include <linux/nsproxy.h>
 #include <linux/pid.h>
 #include <linux/sched/mm.h>
@@ -38,7 +37,6 @@
 #include <linux/xarray.h>
 #include <net/net_namespace.h>
 #include "eventfd.h"
-#include "inspect.h"
 #include "ioctl.h"
 #include "irq.h"
 #include "netlink.h"
@@ -87,7 +85,6 @@ static void destroy(struct kref *ref)
 		thv_tell(vm, NULL, THV_LIFECYCLE_DESTROYED, &end);
 	put_pid(vm->creator);
 	mmdrop(vm->mm);
-	wake_up_all(&vm->state_wait);	/* control_poll() */
 	put_number(vm);
 }
 
@@ -302,14 +299,13 @@ static int may_run(struct thv_vm *vm)
 /**
  * thv_vm_run_begin - a vCPU's thread is about to run its guest.
  * @vm: the VM.
- * @lock: the vCPU's; let go while the VM is PAUSED, so that others can look.
  *
  * Waits while the VM is PAUSED. After 0 the thread counts as running until thv_vm_run_end().
  *
  * Context: may sleep; no lock but vcpu->lock.
  * Return: 0; -EINTR, a signal came; -ESHUTDOWN, the VM is STOPPED; -EIO, it is DEAD.
  */
-int thv_vm_run_begin(struct thv_vm *vm, struct mutex *lock)
+int thv_vm_run_begin(struct thv_vm *vm)
 {
 	int err;
 
@@ -322,10 +318,7 @@ int thv_vm_run_begin(struct thv_vm *vm, struct mutex *lock)
 		thv_vm_run_end(vm);
 		if (err != -EAGAIN)
 			return err;
-		mutex_unlock(lock);
-		err = wait_event_interruptible(vm->state_wait, thv_vm_state(vm) != THV_VM_PAUSED);
-		mutex_lock(lock);
-		if (err)
+		if (wait_event_interruptible(vm->state_wait, thv_vm_state(vm) != THV_VM_PAUSED))
 			return -EINTR;
 	}
 }
@@ -451,11 +444,6 @@ static const struct thv_ioctl vm_ioctls[] = {
 };
 
 static const struct thv_ioctl control_ioctls[] = {
-	THV_IOCTL(THV_SEND_NMI, struct thv_vcpu_select, thv_inspect_nmi),
-	THV_IOCTL(THV_INSPECT_STATE, struct thv_inspect_state, thv_inspect_state),
-	THV_IOCTL(THV_INSPECT_TRANSLATE, struct thv_inspect_translate, thv_inspect_translate),
-	THV_IOCTL(THV_READ_MEMORY, struct thv_read_memory, thv_inspect_memory),
-	THV_IOCTL(THV_GET_FIELDS, struct thv_get_fields, thv_inspect_fields),
 	THV_IOCTL(THV_CONTROL, struct thv_control, control),
 	THV_IOCTL(THV_GET_STATS, struct thv_vm_stats, get_stats),
 	THV_IOCTL(THV_GET_LEDGER, struct thv_get_ledger, get_ledger),
@@ -516,20 +504,8 @@ static int control_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
-/* Input: the VM has ended. Hang-up: it is gone. */
-static __poll_t control_poll(struct file *file, struct poll_table_struct *table)
-{
-	struct thv_vm *vm = file->private_data;
-
-	poll_wait(file, &vm->state_wait, table);
-	if (!kref_read(&vm->ref))
-		return EPOLLIN | EPOLLHUP;
-	return thv_vm_state(vm) >= THV_VM_STOPPED ? EPOLLIN : 0;
-}
-
 static const struct file_operations control_fops = {
 	.owner = THIS_MODULE,
-	.poll = control_poll,
 	.unlocked_ioctl = control_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 	.release = control_release,

@@ -118,7 +118,7 @@ void thv_vm_kill(struct thv_vm *vm, const char *why);
  * waits while the VM is PAUSED: 0, go on; -EINTR, a signal; -ESHUTDOWN, STOPPED; -EIO, DEAD. On
  * THV_REQ_STATE: end, then begin again. Nothing is loaded and nothing locked but vcpu->lock.
  */
-int thv_vm_run_begin(struct thv_vm *vm, struct mutex *lock);
+int thv_vm_run_begin(struct thv_vm *vm);
 void thv_vm_run_end(struct thv_vm *vm);
 /* The vCPU's thread: its first THV_RUN; its terminal exit, each time that is reported. May sleep. */
 void thv_vm_vcpu_started(struct thv_vcpu *vcpu);

@@ -3,8 +3,7 @@
  * THV_TRANSLATE: a linear address through the guest's tables and then the second level, each
  * entry shown on the way; and the guest's PDPTEs. Looks and changes nothing.
  *
- * Called by the thread that holds vcpu->lock, in the launcher's process or (inspect.c) another;
- * reads under mmu_lock.
+ * Called by the thread that holds vcpu->lock, in the launcher's process; reads under mmu_lock.
  */
 #include <linux/capability.h>
 #include <linux/mm.h>
@@ -40,11 +39,11 @@ static void get_paging(struct thv_vcpu *vcpu, struct thv_guest_paging *paging)
 }
 
 /* Is there a byte at @hva? The answer may be old when it arrives; it is for people. */
-static bool readable(struct thv_vm *vm, u64 hva)
+static bool readable(u64 hva)
 {
 	u8 byte;
 
-	return !thv_read_user(vm, hva, &byte, 1);
+	return !copy_from_user(&byte, u64_to_user_ptr(hva), 1);
 }
 
 /*
@@ -94,9 +93,7 @@ static u32 second_result(struct thv_vm *vm, struct thv_translate *args)
 		return THV_TRANSLATE_NO_SLOT;
 	if (mapped)
 		return THV_TRANSLATE_OK;
-	/* What another process does not see may just not have been touched yet */
-	return current->mm != vm->mm || readable(vm, args->hva) ? THV_TRANSLATE_NOT_MAPPED :
-								  THV_TRANSLATE_HOST_FAULT;
+	return readable(args->hva) ? THV_TRANSLATE_NOT_MAPPED : THV_TRANSLATE_HOST_FAULT;
 }
 
 static void show_walk(const struct thv_walk *walk, struct thv_translate *args)

@@ -5,7 +5,6 @@
  */
 #include <linux/bitfield.h>
 #include <asm/msr.h>
-#include "fields.h"
 #include "vmx.h"
 
 void vmx_read_regs(struct thv_vcpu *vcpu)
@@ -301,41 +300,4 @@ int vmx_set_msr(struct thv_vcpu *vcpu, u32 index, u64 value)
 		return -EINVAL;
 	}
 	return 0;
-}
-
-/* ---- the whole VMCS ---- */
-
-static const u16 all_fields[] = {
-#define FIELD_ENCODING(symbol, encoding, name) encoding,
-	VMX_FIELDS(FIELD_ENCODING, FIELD_ENCODING)
-#undef FIELD_ENCODING
-};
-
-/* As vmread(), but whether the processor has such a field is the question (SDM 31.3, VMREAD) */
-static bool field_exists(unsigned long field, u64 *value)
-{
-	bool failed = true;
-
-	asm volatile("1:	vmread %[field], %[value]\n"
-		     "	setbe %[failed]\n"
-		     "2:\n"
-		     _ASM_EXTABLE(1b, 2b)
-		     : [value] "=r" (*value), [failed] "+q" (failed)
-		     : [field] "r" (field) : "cc");
-	return !failed;
-}
-
-u32 vmx_get_fields(struct thv_vcpu *vcpu, struct thv_field *fields, u32 max)
-{
-	u32 i, n = 0;
-	u64 value;
-
-	for (i = 0; i < ARRAY_SIZE(all_fields); i++) {
-		if (!field_exists(all_fields[i], &value))
-			continue;
-		if (n < max)
-			fields[n] = (struct thv_field){ .field = all_fields[i], .value = value };
-		n++;
-	}
-	return n;
 }

@@ -255,7 +255,6 @@ const struct thv_backend thv_vmx_backend = {
 	.get_msr = vmx_get_msr,
 	.set_msr = vmx_set_msr,
 	.skip = vmx_skip,
-	.get_fields = vmx_get_fields,
 	.get_pending_debug = get_pending_debug,
 	.set_pending_debug = set_pending_debug,
 	.set_dr7 = set_dr7,

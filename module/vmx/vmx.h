@@ -245,7 +245,6 @@ bool vmx_long_mode(struct vmx_vcpu *vmx);		/* 64-bit code is running */
 u32 vmx_interruptibility(struct vmx_vcpu *vmx);
 void vmx_set_interruptibility(struct vmx_vcpu *vmx, u32 value);
 bool vmx_skip(struct thv_vcpu *vcpu);
-u32 vmx_get_fields(struct thv_vcpu *vcpu, struct thv_field *fields, u32 max);
 
 /* ---- apicv.c: the processor's own APIC virtualization ---- */
 
