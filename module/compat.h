@@ -5,6 +5,7 @@
 
 #include <linux/cpuhotplug.h>
 #include <linux/eventfd.h>
+#include <linux/mm.h>
 #include <linux/syscore_ops.h>
 #include <net/genetlink.h>
 
@@ -55,6 +56,17 @@ static inline struct nlattr **thv_dump_attrs(struct netlink_callback *cb)
 	return genl_info_dump(cb)->attrs;
 #else
 	return genl_dumpit_info(cb)->attrs;
+#endif
+}
+
+/* 6.5 no longer tells the area that a page is in. mmap_lock is held. */
+static inline long thv_get_remote_page(struct mm_struct *mm, unsigned long hva, unsigned int flags,
+				       struct page **page)
+{
+#ifdef THV_HAVE_GUP_VMAS
+	return get_user_pages_remote(mm, hva, 1, flags, page, NULL, NULL);
+#else
+	return get_user_pages_remote(mm, hva, 1, flags, page, NULL);
 #endif
 }
 
