@@ -659,6 +659,9 @@ struct thv_state {
 #define THV_ACCESS_USER		(1U << 3)	/* at CPL 3 */
 #define THV_ACCESS_IMPLICIT	(1U << 4)	/* implicit supervisor: descriptor tables */
 
+/* THV_TRANSLATE alone: @gla is guest-physical already, and only the second level is followed */
+#define THV_ACCESS_PHYSICAL	(1U << 8)
+
 enum thv_translate_result {
 	THV_TRANSLATE_OK = 0,
 	THV_TRANSLATE_GUEST_FAULT = 1,	/* the guest's tables refuse it: #PF with error_code */

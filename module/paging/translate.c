@@ -125,6 +125,17 @@ static void show_paging(const struct thv_guest_paging *paging, struct thv_transl
 	args->phys_bits = paging->phys_bits;
 }
 
+/* The address is guest-physical already. */
+static enum thv_walk_result no_walk(u64 gpa, struct thv_walk *walk)
+{
+	*walk = (struct thv_walk){
+		.gpa = gpa,
+		.permissions = THV_ACCESS_READ | THV_ACCESS_WRITE | THV_ACCESS_EXECUTE |
+			       THV_ACCESS_USER,
+	};
+	return THV_WALK_OK;
+}
+
 static int follow(struct thv_vcpu *vcpu, struct thv_translate *args, bool peek)
 {
 	struct thv_walk_memory memory = {
@@ -135,13 +146,17 @@ static int follow(struct thv_vcpu *vcpu, struct thv_translate *args, bool peek)
 	struct thv_walk walk;
 
 	if ((args->access & ~(THV_ACCESS_READ | THV_ACCESS_WRITE | THV_ACCESS_EXECUTE |
-			      THV_ACCESS_USER | THV_ACCESS_IMPLICIT)) || args->reserved)
+			      THV_ACCESS_USER | THV_ACCESS_IMPLICIT | THV_ACCESS_PHYSICAL)) ||
+	    args->reserved || args->reserved2)
 		return -EINVAL;
 	*args = (struct thv_translate){ .gla = args->gla, .access = args->access };
 
 	get_paging(vcpu, &paging);
 	show_paging(&paging, args);
-	result = thv_walk(&paging, &memory, args->gla, args->access, &walk);
+	if (args->access & THV_ACCESS_PHYSICAL)
+		result = no_walk(args->gla, &walk);
+	else
+		result = thv_walk(&paging, &memory, args->gla, args->access, &walk);
 	show_walk(&walk, args);
 	if (result == THV_WALK_FAULT)
 		args->result = THV_TRANSLATE_GUEST_FAULT;
