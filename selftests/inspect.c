@@ -219,29 +219,6 @@ TEST_F(inspect, sees_the_fpu_registers_of_a_running_guest)
 	}
 }
 
-TEST_F(inspect, sees_a_halted_vcpu_and_does_not_wake_it)
-{
-	struct thv_interrupt interrupt = { .vector = 0x40 };
-	struct thv_apic apic;
-	u64 since = now_us(), wakeups;
-	int i;
-
-	must_get(self->vcpu, THV_STATE_APIC, &apic);
-	apic.regs[0xf1] |= 1;	/* SVR: the APIC is on */
-	must_set(self->vcpu, THV_STATE_APIC, &apic);
-	guest_start(self->vcpu, guest_inspect_sleep);
-	run_in_thread(self);
-	while (mp_state(self->control, 0) != THV_MP_HALTED)
-		ASSERT_GT(SECONDS(20), now_us() - since);
-	wakeups = vm_counter(self->vm, THV_STAT_wakeups);
-	for (i = 0; i < 100; i++)
-		ASSERT_EQ(THV_MP_HALTED, mp_state(self->control, 0));
-	EXPECT_EQ(wakeups, vm_counter(self->vm, THV_STAT_wakeups));
-	EXPECT_EQ(0, shared_of(self->control));
-	EXPECT_EQ(0, thv_ioctl(self->vcpu->fd, THV_INTERRUPT, &interrupt));
-	wait_for_shared(self->vm, 1);
-}
-
 TEST_F(inspect, sees_a_paused_vcpu)
 {
 	struct thv_regs first, regs;
@@ -372,26 +349,6 @@ TEST_F(inspect, the_launcher_is_never_told_busy_because_of_an_inspector)
 	for (i = 0; i < 300; i++) {
 		ASSERT_EQ(0, vcpu_get(self->vcpu, THV_STATE_REGS, &regs, sizeof(regs)));
 		ASSERT_EQ(churned(10), guest_call(self->vcpu, guest_inspect_churn, 10));
-	}
-	kill(pid, SIGKILL);
-	EXPECT_EQ(-SIGKILL, exit_status(pid));
-}
-
-TEST_F(inspect, a_deadline_is_kept)
-{
-	struct thv_cpuid cpuid = { .leaf = 1 };
-	pid_t pid;
-	int i;
-
-	must(thv_ioctl(thv_device(), THV_GET_CPUID, &cpuid));
-	REQUIRE(cpuid.ecx & BIT(24), "this processor has no TSC deadline");
-	pid = fork();
-	if (!pid)
-		storm(self->vm->id);
-	for (i = 0; i < 20; i++) {
-		self->vm->record->count = 0;
-		EXPECT_EQ(0x40, guest_call(self->vcpu, guest_inspect_deadline, 100000));
-		EXPECT_EQ(1, self->vm->record->count);
 	}
 	kill(pid, SIGKILL);
 	EXPECT_EQ(-SIGKILL, exit_status(pid));

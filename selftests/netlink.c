@@ -408,6 +408,8 @@ TEST_F(netlink, a_vcpus_activity_is_what_it_does)
 	struct vcpu *sleeper = vcpu_create(self->vm, 1), *waiter = vcpu_create(self->vm, 2);
 	pthread_t thread;
 
+	REQUIRE(sysconf(_SC_NPROCESSORS_ONLN) > 1,
+		"where there is one CPU, who asks has it, and not the guest");
 	vcpu_mode64(sleeper);
 	EXPECT_TRUE(becomes(self->nl, self->vm, 0, THV_ACTIVITY_LAUNCHER));
 	start(self->vm->vcpu, guest_netlink_spin);

@@ -698,6 +698,7 @@ struct thv_translate_level {
  * @cr0, @cr3, @cr4, @efer, @rflags: out; what the translation was made by: which
  *	format the guest's tables have, and what its supervisor may do.
  * @phys_bits: out; MAXPHYADDR as the guest is told: bits from there on are reserved.
+ * @reserved2: out; 0.
  *
  * Errors: -EBUSY, the vCPU is running.
  */

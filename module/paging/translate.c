@@ -147,7 +147,7 @@ static int follow(struct thv_vcpu *vcpu, struct thv_translate *args, bool peek)
 
 	if ((args->access & ~(THV_ACCESS_READ | THV_ACCESS_WRITE | THV_ACCESS_EXECUTE |
 			      THV_ACCESS_USER | THV_ACCESS_IMPLICIT | THV_ACCESS_PHYSICAL)) ||
-	    args->reserved || args->reserved2)
+	    args->reserved)
 		return -EINVAL;
 	*args = (struct thv_translate){ .gla = args->gla, .access = args->access };
 

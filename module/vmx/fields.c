@@ -8,7 +8,7 @@
 #include "fields.h"
 #include "vmx.h"
 
-#define ENCODING(symbol, encoding, name)	[VMX_AT_##symbol] = encoding,
+#define ENCODING(symbol, encoding, name)	encoding,	/* at VMX_AT_symbol */
 
 static const u32 encodings[VMX_FIELD_COUNT] = {
 	VMX_FIELDS(ENCODING, ENCODING)
