@@ -11,6 +11,7 @@
 #include <asm/fpu/api.h>
 #include <asm/mce.h>
 #include "../cpuid.h"
+#include "../debugger.h"
 #include "../hypercall.h"
 #include "vmx.h"
 
@@ -138,7 +139,10 @@ void vmx_after_exit(struct vmx_vcpu *vmx)
 		note_broken_off(vmx);
 }
 
-/* #DB, #AC (the others that are intercepted have been dealt with): the guest's own, after all. */
+/*
+ * #AC is the guest's own, after all; #DB may be; INT3 is intercepted for a debugger only. (The
+ * others that are intercepted have been dealt with.)
+ */
 static enum thv_next exit_exception(struct vmx_vcpu *vmx)
 {
 	u32 info = vmread(VM_EXIT_INTR_INFO);
@@ -150,9 +154,10 @@ static enum thv_next exit_exception(struct vmx_vcpu *vmx)
 	if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_PRIV_SW_EXCEPTION)
 		vmx_skip(&vmx->vcpu);
 	if ((u8)info == X86_TRAP_DB)
-		thv_raise_db(&vmx->vcpu, vmread(EXIT_QUALIFICATION));
-	else
-		thv_raise_error(&vmx->vcpu, (u8)info, vmread(VM_EXIT_INTR_ERROR_CODE));
+		return thv_debugger_db(&vmx->vcpu, vmread(EXIT_QUALIFICATION));
+	if ((u8)info == X86_TRAP_BP)
+		return thv_debugger_breakpoint(&vmx->vcpu, vmread(VM_EXIT_INSTRUCTION_LEN));
+	thv_raise_error(&vmx->vcpu, (u8)info, vmread(VM_EXIT_INTR_ERROR_CODE));
 	return THV_NEXT_RESUME;
 }
 
@@ -167,6 +172,18 @@ static enum thv_next exit_window(struct vmx_vcpu *vmx)
 {
 	vmx->vcpu.look_for_events = true;
 	return THV_NEXT_RESUME;
+}
+
+/* It may have been opened for a step: step.c */
+static enum thv_next exit_nmi_window(struct vmx_vcpu *vmx)
+{
+	exit_window(vmx);
+	return thv_steps_by_window(&vmx->vcpu) ? thv_debugger_stepped(&vmx->vcpu) : THV_NEXT_RESUME;
+}
+
+static enum thv_next exit_monitor_trap(struct vmx_vcpu *vmx)
+{
+	return thv_debugger_stepped(&vmx->vcpu);
 }
 
 static enum thv_next exit_triple_fault(struct vmx_vcpu *vmx)
@@ -348,7 +365,7 @@ static const struct exit exits[] = {
 	[5] = { "I/O SMI", NEVER("dual-monitor treatment of SMIs is not activated") },
 	[6] = { "other SMI", NEVER("dual-monitor treatment of SMIs is not activated") },
 	[7] = { "interrupt window", FAST(exit_window) },
-	[8] = { "NMI window", FAST(exit_window) },
+	[8] = { "NMI window", FAST(exit_nmi_window) },
 	[9] = { "task switch", SLOW(exit_task_switch) },
 	[10] = { "CPUID", FAST(exit_cpuid) },
 	[11] = { "GETSEC", FAST(raise_ud) },		/* SMX is not offered */
@@ -377,7 +394,7 @@ static const struct exit exits[] = {
 	[33] = { "entry failure: guest state", SLOW(failed_entry) },
 	[34] = { "entry failure: MSR loading", SLOW(failed_entry) },
 	[36] = { "MWAIT", FAST(raise_ud) },		/* not offered */
-	[37] = { "monitor trap flag", NEVER("monitor trap flag is 0") },
+	[37] = { "monitor trap flag", SLOW(exit_monitor_trap) },
 	[39] = { "MONITOR", FAST(raise_ud) },		/* not offered */
 	[40] = { "PAUSE", NEVER("PAUSE exiting and PAUSE-loop exiting are 0") },
 	[41] = { "entry failure: machine check", SLOW(failed_entry) },

@@ -123,6 +123,11 @@ struct vmx_vcpu {
 	bool forced_paging;
 	u64 guest_cr3;		/* the guest's CR3 while forced_paging */
 
+	/* step.c */
+	bool step_shadow;	/* entered in a shadow that is ours */
+	u32 step_own;		/* the guest's own shadows meanwhile */
+	u64 step_pending;	/* and its pending debug exceptions */
+
 	bool flush_l1d;		/* host code has run since the last entry: L1TF */
 	bool guest_msrs;	/* the guest's are in the processor */
 	u64 msr[VMX_SWITCHED];
@@ -171,6 +176,12 @@ static __always_inline void vmwrite(unsigned long field, u64 value)
 	if (THV_DEBUG && failed)
 		vmx_field_error(field);
 }
+
+/*
+ * Without these, #AC or #DB raised while either is delivered would never end (CVE-2015-5307,
+ * -8104).
+ */
+#define VMX_ALWAYS_INTERCEPTED (BIT(X86_TRAP_DB) | BIT(X86_TRAP_AC) | BIT(X86_TRAP_MC))
 
 /* ---- vmcs.c: the control structure ---- */
 
@@ -255,6 +266,11 @@ void vmx_virtual_interrupts(struct thv_vcpu *vcpu, int irr, int isr);
 enum thv_next vmx_exit_apic_access(struct vmx_vcpu *vmx);
 enum thv_next vmx_exit_apic_write(struct vmx_vcpu *vmx);
 enum thv_next vmx_exit_eoi(struct vmx_vcpu *vmx);
+
+/* ---- step.c: a debugger's step without the monitor trap flag ---- */
+
+void vmx_step_before(struct vmx_vcpu *vmx);
+void vmx_step_after(struct vmx_vcpu *vmx);
 
 /* ---- exits.c ---- */
 
