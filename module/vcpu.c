@@ -26,6 +26,7 @@
 #include <asm/tsc.h>
 #include "compat.h"
 #include "cpuid.h"
+#include "debug_ioctl.h"
 #include "event.h"
 #include "eventfd.h"
 #include "hypercall.h"
@@ -596,6 +597,51 @@ static long set_state(void *vcpu, void *args)
 	return thv_state_set(vcpu, args);
 }
 
+#define EXPLAIN_MAX	(64 << 10)
+
+/**
+ * thv_explain - THV_EXPLAIN.
+ * @vcpu: the vCPU, its lock held, loaded.
+ * @args: the uapi's struct; .vcpu has been checked.
+ *
+ * Context: may sleep.
+ * Return: 0, or an errno as the uapi says.
+ */
+long thv_explain(struct thv_vcpu *vcpu, struct thv_explain *args)
+{
+	char *text = NULL;
+	int broken;
+
+	if (args->size > EXPLAIN_MAX)
+		return -EINVAL;
+	if (args->size) {
+		text = kvzalloc(args->size, GFP_KERNEL_ACCOUNT);
+		if (!text)
+			return -ENOMEM;
+	}
+	broken = thv_backend->explain(vcpu, text, args->size);
+	if (broken >= 0 && text &&
+	    copy_to_user(u64_to_user_ptr(args->text), text, strlen(text) + 1))
+		broken = -EFAULT;
+	kvfree(text);
+	if (broken < 0)
+		return broken;
+	args->count = broken;
+	return 0;
+}
+
+static long explain(void *vcpu, void *args)
+{
+	struct thv_explain *own = args;
+
+	return own->vcpu ? -EINVAL : thv_explain(vcpu, own);
+}
+
+static long debug_try(void *vcpu, void *args)
+{
+	return thv_backend->try_entry ? thv_backend->try_entry(vcpu, args) : -ENOTTY;
+}
+
 static long apic_access(void *vcpu, void *args)
 {
 	return thv_irq_apic_access(vcpu, args);
@@ -618,6 +664,8 @@ static const struct thv_ioctl own_ioctls[] = {
 	THV_IOCTL_PLAIN(THV_SET_STATE, set_state),
 	THV_IOCTL(THV_TRANSLATE, struct thv_translate, translate),
 	THV_IOCTL(THV_APIC_ACCESS, struct thv_apic_access, apic_access),
+	THV_IOCTL(THV_EXPLAIN, struct thv_explain, explain),
+	THV_IOCTL(THV_DEBUG_TRY, struct thv_debug_try, debug_try),
 };
 
 /* From any thread, while the vCPU runs or not */

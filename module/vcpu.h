@@ -129,6 +129,9 @@ static inline bool thv_vcpu_virtual_interrupts(const struct thv_vcpu *vcpu)
 	return vcpu->vm->features & THV_FEATURE_VIRTUAL_INTERRUPTS;
 }
 
+/* THV_EXPLAIN, of a vCPU descriptor or a control one: vcpu->lock held, loaded */
+long thv_explain(struct thv_vcpu *vcpu, struct thv_explain *args);
+
 /* state.c: THV_GET_STATE and THV_SET_STATE; loaded */
 long thv_state_get(struct thv_vcpu *vcpu, const struct thv_state *args);
 long thv_state_set(struct thv_vcpu *vcpu, const struct thv_state *args);

@@ -406,6 +406,12 @@ struct thv_get_fields {
  * @text: user memory for the rules, a sentence each with the manual's section, ended
  *	by a newline each, and by a zero; what does not fit is left out, rule by rule.
  * @size: bytes at @text, at most 64 KiB; 0: only count.
+ *
+ * Asked after THV_EXIT_FAIL_ENTRY it tells why that entry was refused; asked before a THV_RUN,
+ * whether it would be. The processor checks a few things that the rules do not know, so 0 is no promise.
+ *
+ * Errors: -EINVAL, @size too large, or a @vcpu of a vCPU descriptor that is not 0; of that, -EBUSY, the vCPU
+ * is running.
  */
 struct thv_explain {
 	__u32 vcpu;

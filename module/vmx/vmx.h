@@ -63,7 +63,9 @@ struct vmx_caps {
 	u32 cpu2;		/* secondary */
 	u32 exit;
 	u32 entry;
+	u32 pin_must, cpu_must, cpu2_must, exit_must, entry_must;	/* what the processor insists on */
 	u32 pin_may, cpu_may, cpu2_may, exit_may, entry_may;	/* what may be set besides */
+	u64 basic;		/* IA32_VMX_BASIC */
 	u64 ept_vpid;		/* IA32_VMX_EPT_VPID_CAP */
 	u64 misc;		/* IA32_VMX_MISC */
 	u64 cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
@@ -255,6 +257,22 @@ void vmx_virtual_interrupts(struct thv_vcpu *vcpu, int irr, int isr);
 enum thv_next vmx_exit_apic_access(struct vmx_vcpu *vmx);
 enum thv_next vmx_exit_apic_write(struct vmx_vcpu *vmx);
 enum thv_next vmx_exit_eoi(struct vmx_vcpu *vmx);
+
+/* ---- vmx.c: entry and events ---- */
+
+void vmx_write_dirty_regs(struct vmx_vcpu *vmx);	/* what the next entry would write */
+u32 vmx_event_word(const struct thv_event *event);	/* VM-entry interruption information */
+bool vmx_step_is_due(struct vmx_vcpu *vmx, const struct thv_event *event);
+
+/* ---- refused.c: why an entry failed ---- */
+
+struct vmx_state;
+bool vmx_read_field(unsigned long field, u64 *value);
+void vmx_read_fields(struct vmx_state *s);
+void vmx_snapshot(struct vmx_vcpu *vmx, struct vmx_state *s);
+u32 vmx_refused(struct vmx_vcpu *vmx);			/* a failed entry: the rules it breaks */
+int vmx_explain_vcpu(struct thv_vcpu *vcpu, char *text, size_t size);
+int vmx_try(struct thv_vcpu *vcpu, struct thv_debug_try *try);	/* try.c: debug builds */
 
 /* ---- exits.c ---- */
 
