@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include "module/vmx/fields.h"
 
 /* Is this the emulated machine? Its BIOS says so. */
 static inline bool on_bochs_2_7(void)
@@ -53,6 +54,53 @@ static inline bool on_bochs_2_7(void)
 /* VM entry does not look at bits 63:48 of a 64-bit guest's RIP (vmx.cc; SDM 27.3.1.4). */
 #define DEFECT_RIP_NOT_CHECKED \
 	"Bochs 2.7 enters a guest whose RIP is beyond the address space"
+
+/*
+ * Rules of VM entry that it does not know (module/vmx/explain.c, by their sentences): it enters a guest
+ * whose state breaks them. Measured: selftests/explain.c compares each state it tries.
+ */
+static const struct {
+	const char *rule;	/* as its sentence begins */
+} entry_defects[] __attribute__((unused)) = {
+	{ "RIP is beyond the linear-address width" },
+	{ "IA32_DEBUGCTL has reserved bits set" },
+	{ "IA32_PERF_GLOBAL_CTRL has reserved bits set" },
+};
+
+#define ENTRY_DEFECTS	(sizeof(entry_defects) / sizeof(entry_defects[0]))
+
+/*
+ * States over which it ends itself, so that they are not tried: a pending monitor trap ("unsupported
+ * event injection type 7"), and long mode that is not protected or is virtual-8086 ("EFER.LMA is set
+ * when CR0.PE=0"), which the manual has refused. @field: the state, by places of module/vmx/fields.h.
+ */
+static inline bool entry_panics(const unsigned long long *field)
+{
+	bool long_mode = field[VMX_AT_VM_ENTRY_CONTROLS] & 0x200 || field[VMX_AT_GUEST_IA32_EFER] & 0x400;
+	bool virtual_8086 = field[VMX_AT_GUEST_RFLAGS] & 0x20000;
+
+	if ((field[VMX_AT_VM_ENTRY_INTR_INFO_FIELD] & 0x80000700) == 0x80000700)
+		return true;
+	return long_mode && (!(field[VMX_AT_GUEST_CR0] & 1) || virtual_8086);
+}
+
+/* And entries that it refuses though they break no rule */
+static inline bool cs_rpl_of_nonconforming(const unsigned long long *field)
+{
+	unsigned int rights = field[VMX_AT_GUEST_CS_AR_BYTES], rpl = field[VMX_AT_GUEST_CS_SELECTOR] & 3;
+
+	return (rights & 0xd) == 9 && rpl != (rights >> 5 & 3);
+}
+
+static const struct {
+	const char *what;
+	bool (*shows)(const unsigned long long *field);
+} entry_refusals[] __attribute__((unused)) = {
+	{ "CS.RPL of nonconforming code has to be its DPL, which SDM 27.3.1.2 does not ask",
+	  cs_rpl_of_nonconforming },
+};
+
+#define ENTRY_REFUSALS	(sizeof(entry_refusals) / sizeof(entry_refusals[0]))
 
 /* Leaves the test: defects are on that machine only. */
 #define SKIP_DEFECT(defect)							\
