@@ -128,6 +128,12 @@ struct thv_backend {
 	void (*set_tsc_offset)(struct thv_vcpu *vcpu);	/* vcpu->tsc_offset changed */
 	/* vcpu->lapic mode changed: controls and bitmaps follow */
 	void (*apic_changed)(struct thv_vcpu *vcpu);
+	/*
+	 * The vendor's control structure, for people, as the next entry will find it: @fields has
+	 * room for max_fields; how many there are.
+	 */
+	u32 (*get_fields)(struct thv_vcpu *vcpu, struct thv_field *fields);
+	u32 max_fields;
 
 	/* Events */
 	void (*inject)(struct thv_vcpu *vcpu, const struct thv_event *event);

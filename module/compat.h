@@ -5,6 +5,7 @@
 
 #include <linux/cpuhotplug.h>
 #include <linux/eventfd.h>
+#include <linux/mm.h>
 #include <linux/syscore_ops.h>
 
 /* 6.3 moved KVM's place in CPU hotplug from the atomic to the preemptible part. */
@@ -37,6 +38,17 @@ static inline void thv_eventfd_signal(struct eventfd_ctx *ctx)
 	eventfd_signal(ctx, 1);
 #else
 	eventfd_signal(ctx);
+#endif
+}
+
+/* 6.5 no longer tells the area that a page is in. mmap_lock is held. */
+static inline long thv_get_remote_page(struct mm_struct *mm, unsigned long hva, unsigned int flags,
+				       struct page **page)
+{
+#ifdef THV_HAVE_GUP_VMAS
+	return get_user_pages_remote(mm, hva, 1, flags, page, NULL, NULL);
+#else
+	return get_user_pages_remote(mm, hva, 1, flags, page, NULL);
 #endif
 }
 

@@ -58,8 +58,16 @@ void thv_memory_unmap_private(struct thv_vm *vm, u64 gpa);
 int thv_read_guest(struct thv_vm *vm, u64 gpa, void *data, size_t len);
 int thv_write_guest(struct thv_vm *vm, u64 gpa, const void *data, size_t len);
 
+/*
+ * ... and for somebody who only looks, from any process that has done mmget_not_zero(vm->mm):
+ * peek.c. 0, -ENXIO or -EINTR.
+ */
+int thv_peek_guest(struct thv_vm *vm, u64 gpa, void *data, size_t len);
+
 /* THV_TRANSLATE; paging/translate.c. The vCPU is loaded and does not run. */
 int thv_translate(struct thv_vcpu *vcpu, struct thv_translate *args);
+/* ... with memory as thv_peek_guest() reads it */
+int thv_translate_peek(struct thv_vcpu *vcpu, struct thv_translate *args);
 
 /* Load PDPTEs from guest memory for PAE paging; false: a reserved bit is set (#GP). SDM 4.4.1. */
 bool thv_load_pdptrs(struct thv_vcpu *vcpu, u64 cr3, u64 pdptr[4]);

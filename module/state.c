@@ -191,21 +191,18 @@ static long do_msrs(struct thv_vcpu *vcpu, struct thv_msr *msrs, int count, bool
 	return i ?: err;
 }
 
-static long msrs(struct thv_vcpu *vcpu, const struct thv_state *args, bool set)
+static long set_msrs(struct thv_vcpu *vcpu, const struct thv_state *args)
 {
-	void __user *user = u64_to_user_ptr(args->data);
 	int count = msr_count(args);
 	struct thv_msr *list;
 	long done;
 
 	if (count < 0)
 		return count;
-	list = memdup_user(user, args->size);
+	list = memdup_user(u64_to_user_ptr(args->data), args->size);
 	if (IS_ERR(list))
 		return PTR_ERR(list);
-	done = do_msrs(vcpu, list, count, set);
-	if (!set && done > 0 && copy_to_user(user, list, done * sizeof(*list)))
-		done = -EFAULT;
+	done = do_msrs(vcpu, list, count, true);
 	kfree(list);
 	return done;
 }
@@ -223,6 +220,62 @@ static const struct component *find(const struct thv_state *args)
 }
 
 /**
+ * thv_state_prepare - a buffer for a component.
+ * @args: the uapi's struct.
+ *
+ * Context: may sleep; whether the vCPU is loaded does not matter.
+ * Return: the buffer, for thv_state_read() and thv_state_finish(); an ERR_PTR as the uapi says.
+ */
+void *thv_state_prepare(const struct thv_state *args)
+{
+	void *data;
+
+	if (args->component == THV_STATE_MSRS)
+		return msr_count(args) < 0 ? ERR_PTR(-EINVAL) :
+		       memdup_user(u64_to_user_ptr(args->data), args->size);
+	if (!find(args))
+		return ERR_PTR(-EINVAL);
+	data = kzalloc(args->size, GFP_KERNEL);
+	return data ?: ERR_PTR(-ENOMEM);
+}
+
+/**
+ * thv_state_read - a component as it is.
+ * @vcpu: the vCPU.
+ * @args: the uapi's struct.
+ * @data: of thv_state_prepare().
+ *
+ * Context: vcpu->lock held, loaded; touches no user memory.
+ * Return: 0, for MSRS the number read, or an errno as the uapi says.
+ */
+long thv_state_read(struct thv_vcpu *vcpu, const struct thv_state *args, void *data)
+{
+	if (args->component == THV_STATE_MSRS)
+		return do_msrs(vcpu, data, msr_count(args), false);
+	return find(args)->get(vcpu, data);
+}
+
+/**
+ * thv_state_finish - give a component out.
+ * @args: the uapi's struct.
+ * @data: the buffer; is freed.
+ * @result: of thv_state_read().
+ *
+ * Context: may sleep; whether the vCPU is loaded does not matter.
+ * Return: @result or -EFAULT.
+ */
+long thv_state_finish(const struct thv_state *args, void *data, long result)
+{
+	size_t size = args->component == THV_STATE_MSRS ? result * sizeof(struct thv_msr) :
+							  args->size;
+
+	if (result >= 0 && copy_to_user(u64_to_user_ptr(args->data), data, size))
+		result = -EFAULT;
+	kfree(data);
+	return result;
+}
+
+/**
  * thv_state_get - THV_GET_STATE.
  * @vcpu: the vCPU.
  * @args: the uapi's struct.
@@ -232,22 +285,11 @@ static const struct component *find(const struct thv_state *args)
  */
 long thv_state_get(struct thv_vcpu *vcpu, const struct thv_state *args)
 {
-	const struct component *component = find(args);
-	void *data;
-	int err;
+	void *data = thv_state_prepare(args);
 
-	if (args->component == THV_STATE_MSRS)
-		return msrs(vcpu, args, false);
-	if (!component)
-		return -EINVAL;
-	data = kzalloc(component->size, GFP_KERNEL);
-	if (!data)
-		return -ENOMEM;
-	err = component->get(vcpu, data);
-	if (!err && copy_to_user(u64_to_user_ptr(args->data), data, component->size))
-		err = -EFAULT;
-	kfree(data);
-	return err;
+	if (IS_ERR(data))
+		return PTR_ERR(data);
+	return thv_state_finish(args, data, thv_state_read(vcpu, args, data));
 }
 
 /**
@@ -265,7 +307,7 @@ long thv_state_set(struct thv_vcpu *vcpu, const struct thv_state *args)
 	int err;
 
 	if (args->component == THV_STATE_MSRS)
-		return msrs(vcpu, args, true);
+		return set_msrs(vcpu, args);
 	if (!component)
 		return -EINVAL;
 	data = memdup_user(u64_to_user_ptr(args->data), component->size);

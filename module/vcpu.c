@@ -6,8 +6,10 @@
  * guest sleeps; enter the guest; deal with why it came back. Around it, once a THV_RUN: registers
  * from and to the run page, the guest's FPU state, and a place on a CPU.
  *
- * vcpu->lock serialises THV_RUN and the state ioctls of one vCPU; a second caller is told -EBUSY
- * and never waits. Everything of the vCPU that is not atomic belongs to the holder.
+ * vcpu->busy serialises the launcher's calls, THV_RUN and the state ioctls, of one vCPU; a second
+ * caller is told -EBUSY and never waits. Everything of the vCPU that is not atomic belongs to who
+ * holds vcpu->lock. That is the caller, but for the moments in which it steps aside for somebody who
+ * looks from outside, or waits while the VM is paused: inspect.c.
  */
 #include <linux/anon_inodes.h>
 #include <linux/context_tracking.h>
@@ -353,12 +355,43 @@ static int flush_linear(struct thv_vcpu *vcpu)
 	return GO;
 }
 
+/*
+ * The vCPU becomes this thread's, and the FPU's registers the guest's; and back. With the latter
+ * all of the vCPU is in memory, or will be once another CPU asks for it (the VMCS).
+ */
+static void take_up(struct thv_vcpu *vcpu)
+{
+	mutex_lock(&vcpu->lock);
+	fpu_swap_kvm_fpstate(&vcpu->fpu, true);
+	thv_count(vcpu, fpu_switches);
+	thv_vcpu_load(vcpu);
+}
+
+static void lay_down(struct thv_vcpu *vcpu)
+{
+	thv_vcpu_put(vcpu);
+	fpu_swap_kvm_fpstate(&vcpu->fpu, false);
+	mutex_unlock(&vcpu->lock);
+}
+
+/* For one who looks; inspect.c tells why this ends soon. */
+static int step_aside(struct thv_vcpu *vcpu)
+{
+	u32 last = thv_inspect_last(vcpu);
+
+	lay_down(vcpu);
+	wait_event(vcpu->wait, thv_inspect_over(vcpu, last));
+	take_up(vcpu);
+	thv_inspect_pause(vcpu);
+	return GO;
+}
+
 /* To sleep while the VM is paused, the vCPU leaves its CPU. */
 static int follow_state(struct thv_vcpu *vcpu)
 {
 	int err;
 
-	thv_vcpu_put(vcpu);
+	lay_down(vcpu);
 	thv_vm_run_end(vcpu->vm);
 	err = thv_vm_run_begin(vcpu->vm);
 	if (err) {
@@ -366,7 +399,7 @@ static int follow_state(struct thv_vcpu *vcpu)
 		atomic_inc(&vcpu->vm->running);
 		set_bit(THV_REQ_STATE, &vcpu->requests);
 	}
-	thv_vcpu_load(vcpu);
+	take_up(vcpu);
 	return err;
 }
 
@@ -400,6 +433,7 @@ static int (* const duties[])(struct thv_vcpu *vcpu) = {
 	[THV_REQ_EVENT] = collect_events,
 	[THV_REQ_FLUSH_SECOND] = flush_second,
 	[THV_REQ_FLUSH_LINEAR] = flush_linear,
+	[THV_REQ_INSPECT] = step_aside,
 	[THV_REQ_CLOCK] = update_clock,
 	[THV_REQ_STATE] = follow_state,
 	[THV_REQ_EOI] = tell_eoi,
@@ -553,15 +587,12 @@ static long run_loaded(struct thv_vcpu *vcpu)
 {
 	long err;
 
-	fpu_swap_kvm_fpstate(&vcpu->fpu, true);
-	thv_count(vcpu, fpu_switches);
-	thv_vcpu_load(vcpu);
+	take_up(vcpu);
 	err = take_regs(vcpu);
 	if (!err)
 		err = run_loop(vcpu);
 	give_regs(vcpu);
-	thv_vcpu_put(vcpu);
-	fpu_swap_kvm_fpstate(&vcpu->fpu, false);
+	lay_down(vcpu);
 	return err;
 }
 
@@ -630,9 +661,11 @@ static long own_ioctl(struct thv_vcpu *vcpu, unsigned int cmd, unsigned long arg
 {
 	long err;
 
+	mutex_lock(&vcpu->lock);
 	thv_vcpu_load(vcpu);
 	err = thv_ioctl(own_ioctls, ARRAY_SIZE(own_ioctls), vcpu, cmd, arg);
 	thv_vcpu_put(vcpu);
+	mutex_unlock(&vcpu->lock);
 	return err;
 }
 
@@ -645,10 +678,10 @@ static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return err;
 	if (_IOC_NR(cmd) == _IOC_NR(THV_INTERRUPT) || _IOC_NR(cmd) == _IOC_NR(THV_NMI))
 		return thv_ioctl(any_ioctls, ARRAY_SIZE(any_ioctls), vcpu, cmd, arg);
-	if (!mutex_trylock(&vcpu->lock))
+	if (!mutex_trylock(&vcpu->busy))
 		return -EBUSY;
 	err = cmd == THV_RUN ? run(vcpu) : own_ioctl(vcpu, cmd, arg);
-	mutex_unlock(&vcpu->lock);
+	mutex_unlock(&vcpu->busy);
 	return err;
 }
 
@@ -753,7 +786,9 @@ static struct thv_vcpu *alloc_vcpu(struct thv_vm *vm, u32 id)
 	vcpu->cpu = -1;
 	if (boot_cpu_has(X86_FEATURE_XSAVE))
 		vcpu->host_xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
+	mutex_init(&vcpu->busy);
 	mutex_init(&vcpu->lock);
+	mutex_init(&vcpu->inspect.turn);
 	init_waitqueue_head(&vcpu->wait);
 	preempt_notifier_init(&vcpu->preempt, &preempt_ops);
 	vcpu->mp_state = id ? THV_MP_WAIT_SIPI : THV_MP_RUNNING;

@@ -11,6 +11,7 @@
 #include <asm/fpu/api.h>
 #include <asm/fpu/types.h>
 #include "backend.h"
+#include "inspect.h"
 #include "lapic.h"
 #include "msr.h"
 #include "stats.h"
@@ -24,6 +25,7 @@ enum thv_request {
 	THV_REQ_EVENT,		/* an interrupt, NMI, INIT or SIPI may be deliverable: look again */
 	THV_REQ_FLUSH_SECOND,	/* flush before the next entry */
 	THV_REQ_FLUSH_LINEAR,
+	THV_REQ_INSPECT,	/* somebody wants to look: step aside */
 	THV_REQ_STATE,		/* vm->state changed */
 	THV_REQ_CLOCK,		/* the paravirtual clock page must be written */
 	THV_REQ_EOI,		/* eoi_pending has a bit: tell the launcher */
@@ -63,7 +65,9 @@ struct thv_events {
 struct thv_vcpu {
 	struct thv_vm *vm;
 	u32 id;
-	struct mutex lock;		/* THV_RUN, state ioctls */
+	struct mutex busy;		/* a call of the launcher's is under way: only ever tried */
+	struct mutex lock;		/* all that follows and is not atomic */
+	struct thv_inspect inspect;	/* who looks from outside: inspect.c */
 	struct thv_run *run;		/* the run page, kernel address */
 
 	/* where it runs */
@@ -117,7 +121,7 @@ void thv_vm_request_all(struct thv_vm *vm, enum thv_request request);
 /* The vCPU's thread, loaded: the state at power-up, or with @init after an INIT (SDM table 10-1) */
 void thv_vcpu_reset(struct thv_vcpu *vcpu, bool init);
 /*
- * Outside THV_RUN, vcpu->lock held: put the vCPU on this CPU for backend operations, and off
+ * vcpu->lock held: put the vCPU on this CPU for backend operations, and off
  * again.
  */
 void thv_vcpu_load(struct thv_vcpu *vcpu);
@@ -131,6 +135,13 @@ static inline bool thv_vcpu_virtual_interrupts(const struct thv_vcpu *vcpu)
 
 /* state.c: THV_GET_STATE and THV_SET_STATE; loaded */
 long thv_state_get(struct thv_vcpu *vcpu, const struct thv_state *args);
+/*
+ * Its three steps: a buffer (or ERR_PTR), not loaded; what goes in there; out with it, not loaded
+ * again. The last one frees the buffer, and returns what the ioctl returns.
+ */
+void *thv_state_prepare(const struct thv_state *args);
+long thv_state_read(struct thv_vcpu *vcpu, const struct thv_state *args, void *data);
+long thv_state_finish(const struct thv_state *args, void *data, long result);
 long thv_state_set(struct thv_vcpu *vcpu, const struct thv_state *args);
 bool thv_rflags_valid(u64 rflags);
 

@@ -25,10 +25,12 @@
 #include <linux/fs.h>
 #include <linux/ktime.h>
 #include <linux/module.h>
+#include <linux/poll.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/xarray.h>
 #include "eventfd.h"
+#include "inspect.h"
 #include "ioctl.h"
 #include "irq.h"
 #include "vcpu.h"
@@ -63,6 +65,7 @@ static void destroy(struct kref *ref)
 	struct thv_vcpu *vcpu;
 	unsigned int i;
 
+	wake_up_all(&vm->state_wait);	/* who polls learns that it is gone */
 	/* What comes from outside stops first */
 	thv_eventfds_destroy(vm);
 	thv_memory_destroy(vm);		/* the notifier, which asks vCPUs to flush */
@@ -199,7 +202,7 @@ static int may_run(struct thv_vm *vm)
  *
  * Waits while the VM is PAUSED. After 0 the thread counts as running until thv_vm_run_end().
  *
- * Context: may sleep; no lock but vcpu->lock.
+ * Context: may sleep; no lock but vcpu->busy.
  * Return: 0; -EINTR, a signal came; -ESHUTDOWN, the VM is STOPPED; -EIO, it is DEAD.
  */
 int thv_vm_run_begin(struct thv_vm *vm)
@@ -329,6 +332,11 @@ static const struct thv_ioctl vm_ioctls[] = {
 static const struct thv_ioctl control_ioctls[] = {
 	THV_IOCTL(THV_CONTROL, struct thv_control, control),
 	THV_IOCTL(THV_GET_STATS, struct thv_vm_stats, get_stats),
+	THV_IOCTL(THV_SEND_NMI, struct thv_vcpu_select, thv_inspect_nmi),
+	THV_IOCTL(THV_INSPECT_STATE, struct thv_inspect_state, thv_inspect_state),
+	THV_IOCTL(THV_INSPECT_TRANSLATE, struct thv_inspect_translate, thv_inspect_translate),
+	THV_IOCTL(THV_READ_MEMORY, struct thv_read_memory, thv_inspect_memory),
+	THV_IOCTL(THV_GET_FIELDS, struct thv_get_fields, thv_inspect_fields),
 };
 
 /* ---- descriptors ---- */
@@ -367,6 +375,20 @@ static long control_ioctl(struct file *file, unsigned int cmd, unsigned long arg
 	return result;
 }
 
+/* The struct, and the queue in it, live as long as the descriptor: it holds the number. */
+static __poll_t control_poll(struct file *file, struct poll_table_struct *table)
+{
+	struct thv_vm *vm = file->private_data;
+	__poll_t events = 0;
+
+	poll_wait(file, &vm->state_wait, table);
+	if (thv_vm_state(vm) == THV_VM_STOPPED || thv_vm_state(vm) == THV_VM_DEAD)
+		events |= EPOLLIN;
+	if (!kref_read(&vm->ref))
+		events |= EPOLLHUP;
+	return events;
+}
+
 static int control_release(struct inode *inode, struct file *file)
 {
 	put_number(file->private_data);
@@ -377,6 +399,7 @@ static const struct file_operations control_fops = {
 	.owner = THIS_MODULE,
 	.unlocked_ioctl = control_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
+	.poll = control_poll,
 	.release = control_release,
 	.llseek = noop_llseek,
 };

@@ -333,8 +333,13 @@ struct thv_vm_stats {
 /*
  * These are for control descriptors (THV_OPEN_VM): another process looks at a VM. A vCPU that
  * runs is held up for the moment of the call, between two entries into the guest; one in the
- * launcher's hands is looked at as it is. Beside what each says: -ENOENT, no such vCPU;
- * -EINTR, a signal came while the vCPU could not be had.
+ * launcher's hands is looked at as it is. After a look the vCPU is left alone for as long as that
+ * took. Guest memory that the host has not yet given reads as zeros, and is not given by
+ * looking. Beside what each says: -ENOENT, no such vCPU; -EINTR, a signal came while the vCPU could
+ * not be had; -EIO, the VM is dead or gone; where memory is read, -ESRCH: the process that the VM
+ * belongs to has ended, and its memory with it.
+ *
+ * poll() of a control descriptor: POLLIN once the VM is STOPPED or DEAD, POLLHUP when it is gone.
  */
 
 /**
@@ -368,7 +373,8 @@ struct thv_inspect_state {
  * @size: bytes, at most 1 MiB.
  * @data: user memory of that size.
  *
- * Returns the number of bytes read, which is less than @size where memory ends.
+ * Returns the number of bytes read, which is less than @size where memory (or what the launcher
+ * itself could read of it) ends.
  * Errors: -EINVAL, @size too large, or @gpa + @size wraps; -ENXIO, nothing of it is memory.
  */
 struct thv_read_memory {
@@ -645,6 +651,9 @@ struct thv_state {
 #define THV_ACCESS_USER		(1U << 3)	/* at CPL 3 */
 #define THV_ACCESS_IMPLICIT	(1U << 4)	/* implicit supervisor: descriptor tables */
 
+/* THV_TRANSLATE alone: @gla is guest-physical already, and only the second level is followed */
+#define THV_ACCESS_PHYSICAL	(1U << 8)
+
 enum thv_translate_result {
 	THV_TRANSLATE_OK = 0,
 	THV_TRANSLATE_GUEST_FAULT = 1,	/* the guest's tables refuse it: #PF with error_code */
@@ -678,6 +687,9 @@ struct thv_translate_level {
  * @permissions: out; THV_ACCESS_READ|WRITE|EXECUTE|USER the guest's tables give together.
  * @levels, @level: out; the guest's tables, root first.
  * @second_levels, @second: out; the second-level tables for @gpa, root first.
+ * @cr0, @cr3, @cr4, @efer, @rflags: out; what the translation was made by: which
+ *	format the guest's tables have, and what its supervisor may do.
+ * @phys_bits: out; MAXPHYADDR as the guest is told: bits from there on are reserved.
  *
  * Errors: -EBUSY, the vCPU is running.
  */
@@ -695,12 +707,19 @@ struct thv_translate {
 	__u64 reserved;
 	struct thv_translate_level level[5];
 	struct thv_translate_level second[5];
+	__u64 cr0;
+	__u64 cr3;
+	__u64 cr4;
+	__u64 efer;
+	__u64 rflags;
+	__u32 phys_bits;
+	__u32 reserved2;
 };
 
 /**
  * struct thv_inspect_translate - THV_INSPECT_TRANSLATE: (control) THV_TRANSLATE of a vCPU.
  * @vcpu: its id.
- * @translate: as there.
+ * @translate: as there. -EINVAL: an unknown access.
  */
 struct thv_inspect_translate {
 	__u32 vcpu;

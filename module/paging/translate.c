@@ -3,7 +3,8 @@
  * THV_TRANSLATE: a linear address through the guest's tables and then the second level, each
  * entry shown on the way; and the guest's PDPTEs. Looks and changes nothing.
  *
- * Called by the thread that holds vcpu->lock, in the launcher's process; reads under mmu_lock.
+ * Called by the thread that holds vcpu->lock: the launcher's, or one that looks from outside, for
+ * which memory is read another way (peek.c). Tables are read under mmu_lock.
  */
 #include <linux/capability.h>
 #include <linux/mm.h>
@@ -18,6 +19,12 @@ static int read_entry(void *opaque, u64 gpa, u64 *entry, unsigned int size)
 {
 	*entry = 0;
 	return thv_read_guest(opaque, gpa, entry, size);
+}
+
+static int peek_entry(void *opaque, u64 gpa, u64 *entry, unsigned int size)
+{
+	*entry = 0;
+	return thv_peek_guest(opaque, gpa, entry, size);
 }
 
 static void get_paging(struct thv_vcpu *vcpu, struct thv_guest_paging *paging)
@@ -38,12 +45,14 @@ static void get_paging(struct thv_vcpu *vcpu, struct thv_guest_paging *paging)
 	memcpy(paging->pdptr, sregs.pdptr, sizeof(paging->pdptr));
 }
 
-/* Is there a byte at @hva? The answer may be old when it arrives; it is for people. */
-static bool readable(u64 hva)
+/* Is there a byte? The answer may be old when it arrives; it is for people. */
+static bool readable(struct thv_vm *vm, const struct thv_translate *args, bool peek)
 {
 	u8 byte;
 
-	return !copy_from_user(&byte, u64_to_user_ptr(hva), 1);
+	if (peek)
+		return !thv_peek_guest(vm, args->gpa, &byte, 1);
+	return !copy_from_user(&byte, u64_to_user_ptr(args->hva), 1);
 }
 
 /*
@@ -85,7 +94,7 @@ static bool find_hva(struct thv_vm *vm, struct thv_translate *args)
 	return slot;
 }
 
-static u32 second_result(struct thv_vm *vm, struct thv_translate *args)
+static u32 second_result(struct thv_vm *vm, struct thv_translate *args, bool peek)
 {
 	bool mapped = show_second(vm, args);
 
@@ -93,7 +102,7 @@ static u32 second_result(struct thv_vm *vm, struct thv_translate *args)
 		return THV_TRANSLATE_NO_SLOT;
 	if (mapped)
 		return THV_TRANSLATE_OK;
-	return readable(args->hva) ? THV_TRANSLATE_NOT_MAPPED : THV_TRANSLATE_HOST_FAULT;
+	return readable(vm, args, peek) ? THV_TRANSLATE_NOT_MAPPED : THV_TRANSLATE_HOST_FAULT;
 }
 
 static void show_walk(const struct thv_walk *walk, struct thv_translate *args)
@@ -106,9 +115,64 @@ static void show_walk(const struct thv_walk *walk, struct thv_translate *args)
 	memcpy(args->level, walk->level, sizeof(args->level));
 }
 
+static void show_paging(const struct thv_guest_paging *paging, struct thv_translate *args)
+{
+	args->cr0 = paging->cr0;
+	args->cr3 = paging->cr3;
+	args->cr4 = paging->cr4;
+	args->efer = paging->efer;
+	args->rflags = paging->rflags;
+	args->phys_bits = paging->phys_bits;
+}
+
+/* The address is guest-physical already. */
+static enum thv_walk_result no_walk(u64 gpa, struct thv_walk *walk)
+{
+	*walk = (struct thv_walk){
+		.gpa = gpa,
+		.permissions = THV_ACCESS_READ | THV_ACCESS_WRITE | THV_ACCESS_EXECUTE |
+			       THV_ACCESS_USER,
+	};
+	return THV_WALK_OK;
+}
+
+static int follow(struct thv_vcpu *vcpu, struct thv_translate *args, bool peek)
+{
+	struct thv_walk_memory memory = {
+		.read = peek ? peek_entry : read_entry, .opaque = vcpu->vm,
+	};
+	struct thv_guest_paging paging;
+	enum thv_walk_result result;
+	struct thv_walk walk;
+
+	if ((args->access & ~(THV_ACCESS_READ | THV_ACCESS_WRITE | THV_ACCESS_EXECUTE |
+			      THV_ACCESS_USER | THV_ACCESS_IMPLICIT | THV_ACCESS_PHYSICAL)) ||
+	    args->reserved || args->reserved2)
+		return -EINVAL;
+	*args = (struct thv_translate){ .gla = args->gla, .access = args->access };
+
+	get_paging(vcpu, &paging);
+	show_paging(&paging, args);
+	if (args->access & THV_ACCESS_PHYSICAL)
+		result = no_walk(args->gla, &walk);
+	else
+		result = thv_walk(&paging, &memory, args->gla, args->access, &walk);
+	show_walk(&walk, args);
+	if (result == THV_WALK_FAULT)
+		args->result = THV_TRANSLATE_GUEST_FAULT;
+	else if (result == THV_WALK_NON_CANONICAL)
+		args->result = THV_TRANSLATE_NON_CANONICAL;
+	else
+		args->result = second_result(vcpu->vm, args, peek);
+	/* A table that is in a slot, and yet could not be read */
+	if (result == THV_WALK_NO_TABLE && args->result != THV_TRANSLATE_NO_SLOT)
+		args->result = THV_TRANSLATE_HOST_FAULT;
+	return 0;
+}
+
 /**
  * thv_translate() - THV_TRANSLATE.
- * @vcpu: the vCPU, loaded, not running.
+ * @vcpu: the vCPU, loaded, not running; it is the caller's process's.
  * @args: see the uapi. For a table that is not memory: NO_SLOT with the entry's @gpa.
  *
  * Context: may sleep.
@@ -116,29 +180,20 @@ static void show_walk(const struct thv_walk *walk, struct thv_translate *args)
  */
 int thv_translate(struct thv_vcpu *vcpu, struct thv_translate *args)
 {
-	struct thv_walk_memory memory = { .read = read_entry, .opaque = vcpu->vm };
-	struct thv_guest_paging paging;
-	enum thv_walk_result result;
-	struct thv_walk walk;
+	return follow(vcpu, args, false);
+}
 
-	if ((args->access & ~(THV_ACCESS_READ | THV_ACCESS_WRITE | THV_ACCESS_EXECUTE |
-			      THV_ACCESS_USER | THV_ACCESS_IMPLICIT)) || args->reserved)
-		return -EINVAL;
-	*args = (struct thv_translate){ .gla = args->gla, .access = args->access };
-
-	get_paging(vcpu, &paging);
-	result = thv_walk(&paging, &memory, args->gla, args->access, &walk);
-	show_walk(&walk, args);
-	if (result == THV_WALK_FAULT)
-		args->result = THV_TRANSLATE_GUEST_FAULT;
-	else if (result == THV_WALK_NON_CANONICAL)
-		args->result = THV_TRANSLATE_NON_CANONICAL;
-	else
-		args->result = second_result(vcpu->vm, args);
-	/* A table that is in a slot, and yet could not be read */
-	if (result == THV_WALK_NO_TABLE && args->result != THV_TRANSLATE_NO_SLOT)
-		args->result = THV_TRANSLATE_HOST_FAULT;
-	return 0;
+/**
+ * thv_translate_peek() - THV_INSPECT_TRANSLATE.
+ * @vcpu: the vCPU, loaded, not running; the caller keeps its address space alive.
+ * @args: as for thv_translate().
+ *
+ * Context: may sleep, any process.
+ * Return: likewise.
+ */
+int thv_translate_peek(struct thv_vcpu *vcpu, struct thv_translate *args)
+{
+	return follow(vcpu, args, true);
 }
 
 /**

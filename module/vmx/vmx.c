@@ -5,6 +5,7 @@
  */
 #include <asm/fpu/api.h>
 #include "entry.h"
+#include "fields.h"
 #include "vmx.h"
 
 static int probe(void)
@@ -85,18 +86,6 @@ static int vm_create(struct thv_vm *vm)
 
 /* ---- one entry, one exit ---- */
 
-static void write_dirty_regs(struct vmx_vcpu *vmx)
-{
-	struct thv_regs *regs = &vmx->vcpu.regs;
-
-	if (!vmx->regs_dirty)
-		return;
-	vmx->regs_dirty = false;
-	vmwrite(GUEST_RIP, regs->rip);
-	vmwrite(GUEST_RFLAGS, regs->rflags);
-	vmwrite(GUEST_RSP, regs->gpr[THV_RSP]);
-}
-
 /* An event goes into one entry; the processor clears the valid bit when it exits (SDM 28.2.4). */
 static void forget_exit(struct vmx_vcpu *vmx)
 {
@@ -131,7 +120,7 @@ static void enter(struct thv_vcpu *vcpu)
 	}
 	vmx_guest_msrs(vmx);
 	vmx_host_fields(vmx);
-	write_dirty_regs(vmx);
+	vmx_write_dirty_regs(vmx);
 	if (native_read_cr2() != vcpu->cr2)
 		native_write_cr2(vcpu->cr2);
 	flags = vmx_mitigations(vmx) | (vmx->launched ? ENTER_RESUME : 0);
@@ -255,6 +244,8 @@ const struct thv_backend thv_vmx_backend = {
 	.set_dr7 = set_dr7,
 	.set_tsc_offset = set_tsc_offset,
 	.apic_changed = vmx_apic_changed,
+	.get_fields = vmx_get_fields,
+	.max_fields = VMX_FIELD_COUNT,
 
 	.inject = inject,
 	.blocking = blocking,

@@ -172,6 +172,19 @@ static __always_inline void vmwrite(unsigned long field, u64 value)
 		vmx_field_error(field);
 }
 
+/* What handlers and callers changed of RIP, RFLAGS and RSP (regs.c) */
+static inline void vmx_write_dirty_regs(struct vmx_vcpu *vmx)
+{
+	struct thv_regs *regs = &vmx->vcpu.regs;
+
+	if (!vmx->regs_dirty)
+		return;
+	vmx->regs_dirty = false;
+	vmwrite(GUEST_RIP, regs->rip);
+	vmwrite(GUEST_RFLAGS, regs->rflags);
+	vmwrite(GUEST_RSP, regs->gpr[THV_RSP]);
+}
+
 /* ---- vmcs.c: the control structure ---- */
 
 int vmx_vmcs_create(struct vmx_vcpu *vmx);
@@ -255,6 +268,10 @@ void vmx_virtual_interrupts(struct thv_vcpu *vcpu, int irr, int isr);
 enum thv_next vmx_exit_apic_access(struct vmx_vcpu *vmx);
 enum thv_next vmx_exit_apic_write(struct vmx_vcpu *vmx);
 enum thv_next vmx_exit_eoi(struct vmx_vcpu *vmx);
+
+/* ---- fields.c: the VMCS for people ---- */
+
+u32 vmx_get_fields(struct thv_vcpu *vcpu, struct thv_field *fields);
 
 /* ---- exits.c ---- */
 
