@@ -10,7 +10,11 @@
 #include "lib/device.h"
 #include "lib/error.h"
 
-static const struct command *const commands[] = { &cmd_check, &cmd_run };
+static const struct command *const commands[] = {
+	&cmd_check, &cmd_run,
+	&cmd_pause, &cmd_resume, &cmd_stop, &cmd_kill, &cmd_nmi,
+	&cmd_walk, &cmd_dump, &cmd_mem,
+};
 
 static void help(FILE *file)
 {

@@ -8,5 +8,7 @@
 #define STATUS_ERROR	1	/* the error text says what; main() prints it */
 
 extern const struct command cmd_check, cmd_run;
+extern const struct command cmd_pause, cmd_resume, cmd_stop, cmd_kill, cmd_nmi;
+extern const struct command cmd_walk, cmd_dump, cmd_mem;
 
 #endif
