@@ -266,7 +266,7 @@ static u32 activity_of(struct thv_vcpu *vcpu)
 {
 	u32 mp_state = READ_ONCE(vcpu->mp_state);
 
-	if (!mutex_is_locked(&vcpu->lock))
+	if (!mutex_is_locked(&vcpu->busy))
 		return THV_ACTIVITY_LAUNCHER;
 	if (atomic_read(&vcpu->mode) != THV_MODE_OUTSIDE)
 		return THV_ACTIVITY_GUEST;
