@@ -65,6 +65,8 @@ static const struct {
 	{ "RIP is beyond the linear-address width" },
 	{ "IA32_DEBUGCTL has reserved bits set" },
 	{ "IA32_PERF_GLOBAL_CTRL has reserved bits set" },
+	{ "\"IA-32e mode guest\" with CR0.PG = 0" },
+	{ "CS.DPL is not SS.DPL although CS is nonconforming code" },
 };
 
 #define ENTRY_DEFECTS	(sizeof(entry_defects) / sizeof(entry_defects[0]))
