@@ -1248,7 +1248,8 @@ static const char * const field_names[] = { VMX_FIELDS(FIELD_NAME, FIELD_NAME) }
  * vmx_rule_text - a broken rule in words.
  * @s: the state that breaks it.
  * @rule: the rule.
- * @text, @size: for the sentence, its section, and the values of its fields.
+ * @text: for the sentence, its section, and the values of its fields.
+ * @size: bytes at @text.
  *
  * Return: the length; no more than @size - 1.
  */
@@ -1267,7 +1268,8 @@ int vmx_rule_text(const struct vmx_state *s, const struct vmx_rule *rule, char *
 /**
  * vmx_explain - the rules that a state breaks, a line each.
  * @s: the state.
- * @text, @size: for the lines, ended by a zero; what does not fit is left out, rule by rule.
+ * @text: for the lines, ended by a zero; what does not fit is left out, rule by rule.
+ * @size: bytes at @text.
  *
  * Return: how many rules are broken, whether there was room for them or not.
  */
