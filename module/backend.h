@@ -147,9 +147,10 @@ struct thv_backend {
 	void (*apic_changed)(struct thv_vcpu *vcpu);
 	/*
 	 * The vendor's control structure, for people, as the next entry will find it: @fields has
-	 * room for max_fields; how many there are.
+	 * room for max_fields; how many there are. What tells where the host has things reads 0
+	 * unless @all.
 	 */
-	u32 (*get_fields)(struct thv_vcpu *vcpu, struct thv_field *fields);
+	u32 (*get_fields)(struct thv_vcpu *vcpu, struct thv_field *fields, bool all);
 	u32 max_fields;
 
 	/* Events */

@@ -44,6 +44,7 @@
  * THV_REQ_EVENT); registers, pending events and timers stay what and where they are. The backend
  * moves with the inspector's CPU as it does with the vCPU's thread.
  */
+#include <linux/capability.h>
 #include <linux/hrtimer.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
@@ -289,13 +290,15 @@ long thv_inspect_memory(void *object, void *data)
 	return result;
 }
 
+/* Where the host has its things is not for everybody to know, as with THV_TRANSLATE. */
 static int read_fields(struct thv_vcpu *vcpu, struct thv_field *fields, u32 *count)
 {
+	bool all = capable(CAP_SYS_ADMIN);
 	int err = begin_look(vcpu);
 
 	if (err)
 		return err;
-	*count = thv_backend->get_fields(vcpu, fields);
+	*count = thv_backend->get_fields(vcpu, fields, all);
 	end_look(vcpu);
 	return 0;
 }

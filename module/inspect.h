@@ -21,7 +21,7 @@ struct thv_vcpu;
  * @not_before: ns; when the next one may ask.
  */
 struct thv_inspect {
-	struct mutex turn;	/* one at a time */
+	struct mutex turn;	/* one inspector at a time */
 	u32 started;
 	u32 finished;
 	u64 since;

@@ -305,7 +305,7 @@ static int may_run(struct thv_vm *vm)
  *
  * Waits while the VM is PAUSED. After 0 the thread counts as running until thv_vm_run_end().
  *
- * Context: may sleep; no lock but vcpu->lock.
+ * Context: may sleep; no lock but vcpu->busy.
  * Return: 0; -EINTR, a signal came; -ESHUTDOWN, the VM is STOPPED; -EIO, it is DEAD.
  */
 int thv_vm_run_begin(struct thv_vm *vm)

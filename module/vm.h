@@ -4,7 +4,8 @@
  *
  * Locks, outermost first (Documentation/locking.rst):
  *   vm->lock		mutex: vCPU creation, irqfd and ioeventfd lists
- *   vcpu->lock		mutex: THV_RUN and the state ioctls of one vCPU
+ *   vcpu->busy		mutex: THV_RUN and the state ioctls of one vCPU, only tried
+ *   vcpu->lock		mutex: the state of one vCPU
  *   vm->state_lock	mutex: changes of the state, in step with what listeners are told
  *   vm->slots_lock	mutex: writers of the slot table (readers: vm->slots_srcu)
  *   vm->mmu_lock	rwlock: the second-level tables; notifiers take it, so no sleeping under it
@@ -116,7 +117,7 @@ void thv_vm_kill(struct thv_vm *vm, const char *why);
 /*
  * A vCPU's thread runs between these two, and THV_CONTROL waits for it to stop doing so. begin
  * waits while the VM is PAUSED: 0, go on; -EINTR, a signal; -ESHUTDOWN, STOPPED; -EIO, DEAD. On
- * THV_REQ_STATE: end, then begin again. Nothing is loaded and nothing locked but vcpu->lock.
+ * THV_REQ_STATE: end, then begin again. Nothing is loaded and nothing locked but vcpu->busy.
  */
 int thv_vm_run_begin(struct thv_vm *vm);
 void thv_vm_run_end(struct thv_vm *vm);

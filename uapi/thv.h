@@ -397,6 +397,9 @@ struct thv_field {
  * @count: in: how many struct thv_field there is room for at @data; out: how many
  *	there are, which may be more: then the first ones have been given.
  * @data: user memory.
+ *
+ * Fields that the processor does not have are left out. Host state, and where in host-physical
+ * memory things are, read 0 for callers without CAP_SYS_ADMIN.
  */
 struct thv_get_fields {
 	__u32 vcpu;

@@ -51,6 +51,8 @@
 #define VMX_PENDING_BS		BIT(14)
 #define VMX_REASON_REAL_MODE	(~1U)			/* ours: not even tried */
 #define VMX_REASON_VMFAIL	(~0U)			/* ours: there was no entry */
+/* IA32_VMX_MISC: VMWRITE takes read-only fields, too (SDM A.6; kernels differ over its name) */
+#define VMX_MISC_WRITES_ANY_FIELD	BIT(29)
 #define VMX_SEGMENT_UNUSABLE	BIT(16)			/* access rights, SDM table 25-2 */
 
 /* ---- capabilities: caps.c ---- */
@@ -273,7 +275,7 @@ enum thv_next vmx_exit_eoi(struct vmx_vcpu *vmx);
 
 /* ---- fields.c: the VMCS for people ---- */
 
-u32 vmx_get_fields(struct thv_vcpu *vcpu, struct thv_field *fields);
+u32 vmx_get_fields(struct thv_vcpu *vcpu, struct thv_field *fields, bool all);
 
 /* ---- exits.c ---- */
 
