@@ -81,6 +81,12 @@ claim "a user's access to it is a page fault" says '#PF, error code 0x5 (present
 	./thv walk $vm $text --user
 claim "an address that is none is a general protection fault" says '#GP(0)' \
 	./thv walk $vm 0x8000000000000000
+claim "... guest-physical, only the second level is followed" says '^second level  *EPT' \
+	./thv walk $vm 0x1000000 --physical
+claim "... or the APIC's page, which none maps" says "reaches the local APIC's page" \
+	./thv walk $vm 0xfee00000 --physical
+claim "... and privilege is then out of place" refuses 'leave out --user, or --physical' \
+	./thv walk $vm 0x1000000 --physical --user
 claim "thv walk --json is JSON" json ./thv walk $vm $text
 
 claim "thv mem shows bytes" says '^ffffffff81000000  [0-9a-f ]*  |.*|$' ./thv mem $vm $text 64

@@ -483,9 +483,32 @@ static void test_listing(void)
 	tap_is(used, 4, "and all of them are instructions");
 }
 
+static void test_physical(void)
+{
+	struct walk walk = kernel_text(THV_ACCESS_READ);
+
+	walk.offset = 0xfee00020;
+	walk.access |= THV_ACCESS_PHYSICAL;
+	walk.sregs.efer = 0;		/* DS could not be read from */
+	walk_begin(&walk);
+	tap_ok(!walk.refused && walk.translate.gla == 0xfee00020 &&
+	       walk.translate.access == (THV_ACCESS_READ | THV_ACCESS_PHYSICAL),
+	       "a guest-physical address goes through no segment");
+	walk.translate.gpa = walk.translate.gla;
+	walk.translate.levels = 0;
+	walk.translate.result = THV_TRANSLATE_NO_SLOT;
+	walk_text(&walk, walk_print);
+	says("address 0xfee00020, guest-physical, a read by the vCPU, vCPU 0 guest-physical 0xfee00020");
+	says("result a read by the vCPU reaches the local APIC's page");
+	walk_text(&walk, walk_json);
+	tap_ok(!strstr(output, "segment") && !strstr(output, "guest_tables"),
+	       "... nor through guest tables, in JSON neither");
+}
+
 int main(void)
 {
 	test_kernel_text();
+	test_physical();
 	test_page_fault();
 	test_reasons();
 	test_second_level();

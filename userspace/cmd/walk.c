@@ -11,6 +11,7 @@ struct walk_values {
 	u32 access;
 	u32 segment;		/* 0: by the access; else 1 more than enum thv_segment_id */
 	bool user;
+	bool physical;
 	bool json;
 };
 
@@ -33,6 +34,8 @@ static const struct option_row options[] = {
 	{ "segment", "NAME", "the segment it goes through; by default cs for execute, else ds",
 	  option_choice, .choices = segments, .initial = "default",
 	  .field = offsetof(struct walk_values, segment) },
+	{ "physical", NULL, "the address is guest-physical: only the second level is followed",
+	  option_flag, .field = offsetof(struct walk_values, physical) },
 	{ "json", NULL, "print it as JSON", option_flag,
 	  .field = offsetof(struct walk_values, json) },
 	{ 0 }
@@ -43,6 +46,12 @@ static const struct option_status statuses[] = {
 	{ STATUS_ERROR, "it could not be followed; the reason was printed" },
 	{ 0, NULL }
 };
+
+static u32 access_of(const struct walk_values *values)
+{
+	return access_bits[values->access] | (values->user ? THV_ACCESS_USER : 0) |
+	       (values->physical ? THV_ACCESS_PHYSICAL : 0);
+}
 
 static u32 segment_of(const struct walk_values *values)
 {
@@ -70,8 +79,7 @@ static int follow(int vm, void *opaque)
 	const struct walk_values *values = opaque;
 	struct walk walk = { .vcpu = values->target.vcpu, .offset = values->address,
 			     .segment = segment_of(values),
-			     .access = access_bits[values->access] |
-				       (values->user ? THV_ACCESS_USER : 0) };
+			     .access = access_of(values) };
 
 	if (read_vcpu(vm, &walk))
 		return -1;
@@ -82,15 +90,22 @@ static int follow(int vm, void *opaque)
 	return 0;
 }
 
-static int run(void *values)
+static int run(void *opaque)
 {
-	return target_do("walk", values, follow);
+	const struct walk_values *values = opaque;
+
+	if (values->physical && (values->user || values->segment)) {
+		fprintf(stderr, "thv walk: a guest-physical address has neither segment nor privilege: leave out --%s, or --physical\n",
+			values->user ? "user" : "segment");
+		return STATUS_USAGE;
+	}
+	return target_do("walk", opaque, follow);
 }
 
 const struct command cmd_walk = {
 	.name = "walk",
 	.summary = "follow an address of a guest: segment, page tables, second level",
-	.details = "Each entry on the way is shown with its address, its value and what that says; then the permissions all entries give together, and what an access would come to: done, a fault and its error code, or an exit and what thv makes of it. Nothing is changed; no accessed or dirty flag is set.\n\nThe vCPU is looked at in several moments. `thv pause` before makes them one.\n\nExample: thv walk lab 0xffffffff81000000 --access execute",
+	.details = "Each entry on the way is shown with its address, its value and what that says; then the permissions all entries give together, and what an access would come to: done, a fault and its error code, or an exit and what thv makes of it. Nothing is changed; no accessed or dirty flag is set.\n\nThe vCPU is looked at in several moments. `thv pause` before makes them one.\n\nExamples: thv walk lab 0xffffffff81000000 --access execute; thv walk lab 0xfee00000 --physical",
 	.options = options,
 	.statuses = statuses,
 	.values_size = sizeof(struct walk_values),

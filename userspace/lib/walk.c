@@ -54,6 +54,12 @@ static enum paging paging_of(const struct walk *walk)
 	return sregs->cr4 & CR4_LA57 ? PAGING_5 : PAGING_4;
 }
 
+/* Segment and guest tables are left out */
+static bool is_physical(const struct walk *walk)
+{
+	return walk->access & THV_ACCESS_PHYSICAL;
+}
+
 static bool is_64bit(const struct walk *walk)
 {
 	return (walk->sregs.efer & EFER_LMA) &&
@@ -99,7 +105,7 @@ static const char *refusal(const struct walk *walk)
 	const struct thv_segment *segment = &walk->sregs.seg[walk->segment];
 	const char *type;
 
-	if (is_64bit(walk))
+	if (is_physical(walk) || is_64bit(walk))
 		return NULL;
 	if (segment->attributes & THV_SEG_UNUSABLE)
 		return "a null selector was loaded: it is unusable";
@@ -116,7 +122,9 @@ void walk_begin(struct walk *walk)
 
 	walk->refused = refusal(walk);
 	walk->translate.access = walk->access;
-	if (!is_64bit(walk))
+	if (is_physical(walk))
+		walk->translate.gla = walk->offset;
+	else if (!is_64bit(walk))
 		walk->translate.gla = (u32)(base + walk->offset);
 	else if (walk->segment == THV_FS || walk->segment == THV_GS)
 		walk->translate.gla = base + walk->offset;
@@ -243,6 +251,8 @@ static const char *access_name(u32 access)
 
 static const char *by_name(u32 access)
 {
+	if (access & THV_ACCESS_PHYSICAL)
+		return "the vCPU";
 	return access & THV_ACCESS_USER ? "user code" : "the supervisor";
 }
 
@@ -655,10 +665,12 @@ void walk_print(const struct walk *walk, FILE *file)
 {
 	enum walk_end end = end_of_guest(walk);
 
-	say(file, "address", "%#llx, %s by %s, vCPU %u", walk->offset, access_name(walk->access),
+	say(file, "address", "%#llx%s, %s by %s, vCPU %u", walk->offset,
+	    is_physical(walk) ? ", guest-physical" : "", access_name(walk->access),
 	    by_name(walk->access), walk->vcpu);
-	print_segment(walk, file);
-	if (end != WALK_SEGMENT) {
+	if (!is_physical(walk))
+		print_segment(walk, file);
+	if (!is_physical(walk) && end != WALK_SEGMENT) {
 		print_mode(walk, file);
 		print_guest(walk, file);
 	}
@@ -727,6 +739,19 @@ static void json_result(struct json *json, const struct walk *walk)
 	}
 }
 
+static void json_guest(struct json *json, const struct walk *walk)
+{
+	const struct thv_translate *translate = &walk->translate;
+
+	json_text(json, "segment", registers_segment[walk->segment]);
+	json_number(json, "offset", walk->offset);
+	json_number(json, "linear", translate->gla);
+	json_text(json, "paging", paging_names[paging_of(walk)]);
+	json_permissions(json, walk);
+	json_number(json, "page_size", translate->page_size);
+	json_levels(json, "guest_tables", walk, translate->level, translate->levels, guest_words);
+}
+
 void walk_json(const struct walk *walk, FILE *file)
 {
 	const struct thv_translate *translate = &walk->translate;
@@ -734,14 +759,9 @@ void walk_json(const struct walk *walk, FILE *file)
 
 	json_open(&json, NULL, '{');
 	json_number(&json, "vcpu", walk->vcpu);
-	json_text(&json, "segment", registers_segment[walk->segment]);
-	json_number(&json, "offset", walk->offset);
-	json_number(&json, "linear", translate->gla);
-	json_text(&json, "paging", paging_names[paging_of(walk)]);
+	if (!is_physical(walk))
+		json_guest(&json, walk);
 	json_result(&json, walk);
-	json_permissions(&json, walk);
-	json_number(&json, "page_size", translate->page_size);
-	json_levels(&json, "guest_tables", walk, translate->level, translate->levels, guest_words);
 	json_number(&json, "guest_physical", translate->gpa);
 	json_levels(&json, "second_level", walk, translate->second, translate->second_levels,
 		    second_words);

@@ -32,7 +32,7 @@ enum walk_end {
  * struct walk - one address of one vCPU.
  * @vcpu: its id.
  * @segment: enum thv_segment_id the access goes through.
- * @offset: in it.
+ * @offset: in it. With THV_ACCESS_PHYSICAL there is no segment, and this is guest-physical.
  * @access: THV_ACCESS_*.
  * @rflags, @sregs: the vCPU's.
  * @apic_base: its IA32_APIC_BASE.
