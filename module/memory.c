@@ -416,7 +416,7 @@ static int map_private(struct thv_memory_map *map, u64 gfn, u64 leaf)
  * thv_memory_map_private() - Show the guest a page of the module's own.
  * @vm: the VM.
  * @gpa: where; stays closed to slots for the VM's life.
- * @page: the caller's, until thv_memory_unmap_private() or the VM's end.
+ * @page: the caller's, at least until thv_memory_destroy().
  * @writable: may the guest write it? (With accessed and dirty flags in use, a page of guest
  *	tables must be: the walk itself counts as a write, SDM 29.3.5.)
  *
@@ -439,29 +439,6 @@ int thv_memory_map_private(struct thv_vm *vm, u64 gpa, struct page *page, bool w
 	}
 	mutex_unlock(&map->slots_lock);
 	return err;
-}
-
-/**
- * thv_memory_unmap_private() - Take a page of the module's own out again, flush included.
- * @vm: the VM.
- * @gpa: where it is, or is not.
- *
- * Context: may sleep; takes slots_lock.
- */
-void thv_memory_unmap_private(struct thv_vm *vm, u64 gpa)
-{
-	struct thv_memory_map *map = &vm->memory;
-	u64 gfn = gpa >> PAGE_SHIFT;
-	struct thv_gather gather;
-
-	thv_gather_init(&gather);
-	mutex_lock(&map->slots_lock);
-	write_lock(&map->mmu_lock);
-	if (!thv_slots_find(thv_memory_slots(map), gfn))
-		thv_table_zap(&map->tables, &gather, gfn, gfn + 1);
-	thv_gather_finish(&map->tables, &gather);
-	write_unlock(&map->mmu_lock);
-	mutex_unlock(&map->slots_lock);
 }
 
 /* ---- guest memory as the module uses it ---- */

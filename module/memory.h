@@ -66,10 +66,9 @@ u64 thv_memory_ept_pointer(struct thv_vm *vm);	/* ... as an EPT pointer (SDM 25.
 /*
  * A page of the module's own in guest-physical space (the APIC-access page, the identity page
  * table): mapped at once and for the VM's life, invisible to slots (overlap is -EEXIST).
- * @writable, @uncached as in the tables. thv_memory_unmap_private() takes it out again.
+ * @writable as in the tables.
  */
 int thv_memory_map_private(struct thv_vm *vm, u64 gpa, struct page *page, bool writable);
-void thv_memory_unmap_private(struct thv_vm *vm, u64 gpa);
 
 /*
  * Guest memory as the module reads and writes it: through the user mapping, marks dirty; may

@@ -69,6 +69,13 @@ static void put_number(struct thv_vm *vm)
 	kref_put(&vm->number, free_number);
 }
 
+static void destroy_memory(struct thv_vm *vm)
+{
+	thv_memory_destroy(vm);
+	if (vm->apic_access)
+		__free_page(vm->apic_access);
+}
+
 static void destroy(struct kref *ref)
 {
 	struct thv_vm *vm = container_of(ref, struct thv_vm, ref);
@@ -79,7 +86,7 @@ static void destroy(struct kref *ref)
 	wake_up_all(&vm->state_wait);	/* who polls learns that it is gone */
 	/* What comes from outside stops first */
 	thv_eventfds_destroy(vm);
-	thv_memory_destroy(vm);		/* the notifier, which asks vCPUs to flush */
+	destroy_memory(vm);		/* the notifier, which asks vCPUs to flush */
 	thv_for_each_vcpu(i, vcpu, vm) {
 		thv_tell(vm, vcpu, THV_LIFECYCLE_DESTROYED, &end);
 		thv_vcpu_destroy(vcpu);
@@ -659,7 +666,7 @@ struct file *thv_vm_create(struct thv_create_vm *args)
 	return file;
 
 no_eventfds:
-	thv_memory_destroy(vm);
+	destroy_memory(vm);
 no_memory:
 	xa_erase(&vms, vm->id);
 no_id:

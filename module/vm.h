@@ -69,6 +69,7 @@ struct thv_vm {
 	struct thv_vcpu *vcpus[THV_MAX_VCPUS];	/* by id; set once, published with release */
 
 	struct thv_memory_map memory;	/* memory.h */
+	struct page *apic_access;	/* the backend's, in its tables; freed after them. Or NULL */
 	struct thv_eventfds *eventfds;	/* eventfd.c's own */
 
 	struct thv_ledger_keepers ledger;	/* ledger.h */

@@ -5,7 +5,8 @@
  * (vm->features); lapic.c works on the same page either way.
  *
  * In xAPIC mode the guest's accesses go to the APIC-access page, a page that nobody reads: its
- * address is what counts. In x2APIC mode they are MSRs, and the MSR bitmap says which need no exit.
+ * address is what counts. In x2APIC mode they are MSRs, and the MSR bitmap says which need no exit;
+ * the page is then memory to the guest, so each VM has one of its own.
  */
 #include <linux/bitfield.h>
 #include <linux/mm.h>
@@ -13,8 +14,6 @@
 #include <asm/io.h>
 #include "../irq.h"
 #include "vmx.h"
-
-static struct page *access_page;
 
 #define XAPIC	SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES
 #define X2APIC	SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE
@@ -31,26 +30,15 @@ bool vmx_apicv(const struct thv_vcpu *vcpu)
 	return thv_vcpu_virtual_interrupts(vcpu);
 }
 
-int vmx_apicv_init(void)
-{
-	if (!(thv_caps.used & THV_FEATURE_VIRTUAL_INTERRUPTS))
-		return 0;
-	access_page = alloc_page(GFP_KERNEL | __GFP_ZERO);
-	return access_page ? 0 : -ENOMEM;
-}
-
-void vmx_apicv_exit(void)
-{
-	if (access_page)
-		__free_page(access_page);
-	access_page = NULL;
-}
-
+/* What is allocated here vm.c frees, after the tables */
 int vmx_apicv_vm(struct thv_vm *vm)
 {
 	if (!(vm->features & THV_FEATURE_VIRTUAL_INTERRUPTS))
 		return 0;
-	return thv_memory_map_private(vm, APIC_DEFAULT_PHYS_BASE, access_page, true);
+	vm->apic_access = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	if (!vm->apic_access)
+		return -ENOMEM;
+	return thv_memory_map_private(vm, APIC_DEFAULT_PHYS_BASE, vm->apic_access, true);
 }
 
 static void x2apic_bitmap(struct vmx_vcpu *vmx, bool on)
@@ -95,7 +83,7 @@ void vmx_apic_changed(struct thv_vcpu *vcpu)
 	if (!vmx_apicv(vcpu))
 		return;
 	vmwrite(VIRTUAL_APIC_PAGE_ADDR, thv_lapic_page_hpa(&vcpu->lapic));
-	vmwrite(APIC_ACCESS_ADDR, page_to_phys(access_page));
+	vmwrite(APIC_ACCESS_ADDR, page_to_phys(vcpu->vm->apic_access));
 	vmwrite(TPR_THRESHOLD, 0);
 	write_eoi_exits(vmx);
 	vmx_set_cpu(vmx, (CPU_BASED_CR8_LOAD_EXITING | CPU_BASED_CR8_STORE_EXITING) & vmx_caps.cpu,

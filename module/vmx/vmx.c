@@ -21,16 +21,11 @@ static int probe(void)
 	err = vmx_identity_init();
 	if (err)
 		goto mitigations;
-	err = vmx_apicv_init();
-	if (err)
-		goto identity;
 	err = vmx_root_init();
 	if (err)
-		goto apicv;
+		goto identity;
 	return 0;
 
-apicv:
-	vmx_apicv_exit();
 identity:
 	vmx_identity_exit();
 mitigations:
@@ -41,7 +36,6 @@ mitigations:
 static void remove(void)
 {
 	vmx_root_exit();
-	vmx_apicv_exit();
 	vmx_identity_exit();
 	vmx_mitigations_exit();
 }

@@ -264,8 +264,6 @@ bool vmx_skip(struct thv_vcpu *vcpu);
 /* ---- apicv.c: the processor's own APIC virtualization ---- */
 
 bool vmx_apicv(const struct thv_vcpu *vcpu);
-int vmx_apicv_init(void);
-void vmx_apicv_exit(void);
 int vmx_apicv_vm(struct thv_vm *vm);			/* map the APIC-access page */
 void vmx_apic_changed(struct thv_vcpu *vcpu);
 void vmx_virtual_interrupts(struct thv_vcpu *vcpu, int irr, int isr);

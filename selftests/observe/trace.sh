@@ -46,6 +46,10 @@ claim "thv trace --symbols names addresses" \
 printf '%x T here_it_is\n' $((0x$rip - 0x600000)) >"$work/System.map"
 claim "... of a kernel that was moved, when told how far" says "rip=0x$rip (here_it_is+0)" \
 	./thv trace "$n" --events exit --count 300 --symbols "$work/System.map" --kaslr 0x600000
+lstar=$(./thv dump "$n" --section msrs | awk '$1 == "IA32_LSTAR" { print $2 }')
+printf '%x T entry_SYSCALL_64\n' $((0x$lstar - 0x600000)) >>"$work/System.map"
+claim "... or, by the address of its system-call entry, finds it out" says "rip=0x$rip (here_it_is+0)" \
+	./thv trace "$n" --events exit --count 300 --symbols "$work/System.map"
 claim "thv trace --json tells objects" says '^{"time_ns":0,"cpu":.*"event":"' ./thv trace "$n" --json --count 20
 claim "thv trace --chrome writes a timeline" says '[0-9] events' \
 	./thv trace "$n" --duration 1 --buffer 128K --output "$work/events" --chrome "$work/timeline"

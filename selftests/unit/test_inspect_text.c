@@ -204,6 +204,8 @@ static void test_second_level(void)
 	says("the launcher carries it out as a device's");
 	walk.access = THV_ACCESS_EXECUTE;
 	tap_is(walk_end(&walk), WALK_FETCH, "executing what is not memory ends the VM");
+	walk.translate.second[2].flags = THV_LEVEL_PRESENT | THV_LEVEL_LEAF;
+	tap_is(walk_end(&walk), WALK_PRIVATE, "mapped, and yet no slot's: the module's own");
 	walk.translate.gpa = 0xfee00020;
 	walk_text(&walk, walk_print);
 	says("thv's APIC answers");

@@ -5,6 +5,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <errno.h>
 #include <string.h>
 
 #include "cmd/commands.h"
@@ -243,7 +244,7 @@ static const struct decode_bit *msr_bits(u32 index)
 	return index == 0xc0000080 ? decode_efer : index == 0x1b ? decode_apic_base : none;
 }
 
-/* One by one: a guest need not have each, and reading ends at the first that it hasn't */
+/* One by one: a guest need not have each, and one that it has not cannot be read (-EINVAL) */
 static int dump_msrs(const struct dump *dump)
 {
 	const struct decode_msr *known;
@@ -253,9 +254,9 @@ static int dump_msrs(const struct dump *dump)
 	for (known = decode_msrs; known->name; known++) {
 		msr = (struct thv_msr){ .index = known->index };
 		count = control_get(dump->vm, dump->vcpu, THV_STATE_MSRS, &msr, sizeof(msr));
-		if (count < 0)
+		if (count < 0 && errno != EINVAL)
 			return -1;
-		if (count)
+		if (count > 0)
 			bits_row(dump, known->name, 16, msr.value, msr_bits(known->index));
 	}
 	return 0;

@@ -148,6 +148,13 @@ static bool is_table_missing(const struct thv_translate *translate)
 	       !(translate->level[translate->levels - 1].flags & THV_LEVEL_LEAF);
 }
 
+/* The second level leads somewhere, though no slot does */
+static bool is_private(const struct thv_translate *translate)
+{
+	return translate->second_levels &&
+	       (translate->second[translate->second_levels - 1].flags & THV_LEVEL_LEAF);
+}
+
 /* EPT entries have read, write and execute in bits 0 to 2, where THV_ACCESS_* have them */
 static bool is_protected(const struct walk *walk)
 {
@@ -180,6 +187,8 @@ enum walk_end walk_end(const struct walk *walk)
 	case THV_TRANSLATE_NO_SLOT:
 		if (is_apic(walk))
 			return WALK_APIC;
+		if (is_private(&walk->translate))
+			return WALK_PRIVATE;
 		return walk->access & THV_ACCESS_EXECUTE ? WALK_FETCH : WALK_DEVICE;
 	case THV_TRANSLATE_NOT_MAPPED:
 		return WALK_UNMAPPED;
@@ -208,6 +217,8 @@ static const struct {
 		"is an EPT violation; thv maps the page, and the guest tries again and sees nothing of it" },
 	[WALK_PROTECTED] = { "protected",
 		"is an EPT violation; thv gives the page the permission it lacks, or, where the slot itself is read-only, hands the access to the launcher" },
+	[WALK_PRIVATE] = { "private",
+		"reaches a page that thv keeps there for its own ends (the APIC-access page, say)" },
 	[WALK_HOST_FAULT] = { "host-fault",
 		"is an EPT violation; the launcher's own memory there is not accessible: the VM ends" },
 };

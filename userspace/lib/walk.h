@@ -25,6 +25,7 @@ enum walk_end {
 	WALK_UNMAPPED,
 	WALK_PROTECTED,		/* mapped, but not for this access */
 	WALK_HOST_FAULT,
+	WALK_PRIVATE,		/* a page of the module's own, which is in no slot */
 	WALK_ENDS
 };
 
