@@ -124,7 +124,7 @@ claim "thv resume: it does so" ./thv resume $vm
 claim "... and the guest moves again" moves
 
 claim "thv nmi: it is sent" ./thv nmi $vm
-claim "... and the guest's kernel tells of it" within 60 grep -qs 'NMI received' "$work/console"
+claim "... and the guest's kernel tells of it" within 20 grep -qs 'NMI received' "$work/console"
 claim "... and the guest goes on" moves
 
 for command in "dump $vm" "nmi $vm" "walk $vm 0" "mem $vm 0 1"; do
