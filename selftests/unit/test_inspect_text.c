@@ -387,6 +387,7 @@ static void test_bits(void)
 {
 	decoded(0x80050033, decode_cr0, "PE MP ET NE WP AM PG");
 	decoded(0x80000000000006f0, decode_cr4, "PSE PAE MCE PGE OSFXSR OSXMMEXCPT bit 63");
+	decoded(0xfffffffffffafff1, decode_cr0, "PE ET NE NW CD PG bits 6-15 bit 17 bits 19-28 bits 32-63");
 	decoded(0xd01, decode_efer, "SCE LME LMA NXE");
 	decoded(0x3246, decode_rflags, "PF ZF IF IOPL=3");
 	decoded(0xffff4ff1, decode_dr6, "B0 BS");

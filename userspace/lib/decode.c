@@ -101,11 +101,27 @@ static bool is_field(u64 mask)
 	return mask & (mask - 1);
 }
 
+/* "bit 6", or of several in a row "bits 6-15" */
+static void add_unnamed(u64 value, const char *between, char *text, size_t size)
+{
+	int n, first;
+
+	for (n = 0; n < 64; n++) {
+		if (!(value & BIT(n)))
+			continue;
+		first = n;
+		while (n < 63 && (value & BIT(n + 1)))
+			n++;
+		if (n == first)
+			add(text, size, between, "bit %d", n);
+		else
+			add(text, size, between, "bits %d-%d", first, n);
+	}
+}
+
 char *decode_bits(u64 value, const struct decode_bit *bits, const char *between, char *text,
 		  size_t size)
 {
-	int n;
-
 	*text = 0;
 	for (; bits->mask; value &= ~bits->mask, bits++) {
 		if (!(value & bits->mask) || !*bits->name)
@@ -116,9 +132,7 @@ char *decode_bits(u64 value, const struct decode_bit *bits, const char *between,
 		else
 			add(text, size, between, "%s", bits->name);
 	}
-	for (n = 0; n < 64; n++)
-		if (value & BIT(n))
-			add(text, size, between, "bit %d", n);
+	add_unnamed(value, between, text, size);
 	return text;
 }
 
