@@ -17,6 +17,7 @@
 #include "backend.h"
 #include "cpu.h"
 #include "cpuid.h"
+#include "debugger.h"
 #include "ioctl.h"
 #include "ledger.h"
 #include "netlink.h"
@@ -178,6 +179,7 @@ static int device_up(void)
 static void device_down(void)
 {
 	misc_deregister(&device);
+	thv_debugger_exit();
 }
 
 /* In the order of loading. The device comes last: with it come the users. */
