@@ -115,6 +115,7 @@ static const struct {
 	{ THV_FEATURE_XSAVES, "XSAVES" },
 	{ THV_FEATURE_RDTSCP, "RDTSCP" },
 	{ THV_FEATURE_INVPCID, "INVPCID" },
+	{ THV_FEATURE_MONITOR_TRAP, "monitor trap flag" },
 };
 
 static void print_features(const char *what, u64 bits)
