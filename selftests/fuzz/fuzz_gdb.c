@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// sources: userspace/vmm/gdb_packet.c userspace/vmm/gdb_registers.c userspace/vmm/gdb_breakpoints.c userspace/vmm/gdb_session.c
+// sources: userspace/gdb/packet.c userspace/gdb/registers.c userspace/gdb/breakpoints.c userspace/gdb/session.c userspace/gdb/threads.c userspace/gdb/state.c userspace/gdb/stops.c userspace/gdb/resume.c
 /*
  * Any bytes from the other end of a gdb connection: whatever comes, a session takes them
  * all, answers within its buffer (the sanitizers look after that), and asks the target only
@@ -8,7 +8,7 @@
  * With clang this is a libFuzzer target:
  *
  *	clang -g -O1 -fsanitize=fuzzer,address,undefined -I uapi -I userspace \
- *		selftests/fuzz/fuzz_gdb.c userspace/vmm/gdb_{packet,registers,breakpoints,session}.c
+ *		selftests/fuzz/fuzz_gdb.c userspace/gdb/{packet,registers,breakpoints,session,threads,state,stops,resume}.c
  *
  * With any compiler it has a main() of its own, that makes up inputs: SEED says
  * from which number on, RUNS how many (0: for SECONDS, 5 unless told).
@@ -18,7 +18,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "vmm/gdb_session.h"
+#include "gdb/session.h"
 
 #define VCPUS	3
 #define MEMORY	256

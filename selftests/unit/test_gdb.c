@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// sources: userspace/vmm/gdb_packet.c userspace/vmm/gdb_registers.c userspace/vmm/gdb_breakpoints.c userspace/vmm/gdb_session.c
+// sources: userspace/gdb/packet.c userspace/gdb/registers.c userspace/gdb/breakpoints.c userspace/gdb/session.c userspace/gdb/threads.c userspace/gdb/state.c userspace/gdb/stops.c userspace/gdb/resume.c
 /*
  * The remote serial protocol on a made-up machine: framing, each packet, and what a
  * debugger may not do. The other end is this file, not gdb; a real one is in
@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "tap.h"
-#include "vmm/gdb_session.h"
+#include "gdb/session.h"
 
 #define VCPUS	3
 #define MEMORY	0x1000	/* bytes, at linear address BASE */

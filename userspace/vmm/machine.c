@@ -12,9 +12,9 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "gdb/gdb.h"
 #include "lib/device.h"
 #include "lib/error.h"
-#include "vmm/gdb.h"
 #include "vmm/terminal.h"
 #include "vmm/vcpu.h"
 

@@ -14,10 +14,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "gdb/gdb.h"
 #include "lib/device.h"
 #include "lib/error.h"
 #include "vmm/emulate.h"
-#include "vmm/gdb.h"
 #include "vmm/hold.h"
 #include "vmm/machine.h"
 

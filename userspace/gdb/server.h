@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* What the files of the gdb server share; gdb.h is for everybody else. */
-#ifndef THV_VMM_GDB_SERVER_H
-#define THV_VMM_GDB_SERVER_H
+#ifndef THV_GDB_SERVER_H
+#define THV_GDB_SERVER_H
 
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "gdb/session.h"
 #include "vmm/events.h"
-#include "vmm/gdb_session.h"
 
 struct machine;
 struct vcpu;
@@ -46,14 +46,17 @@ struct gdb {
 	size_t in_length, in_taken, out_length, out_sent;
 };
 
-/* gdb_listen.c: a listening socket; -1 with the error text. *path is malloc()ed, or NULL. */
+/* listen.c: a listening socket; -1 with the error text. *path is malloc()ed, or NULL. */
 int gdb_listen(const char *where, char **path);
 
-/* gdb_target.c: the machine as a session sees it; all but gdb_own_breakpoint() while it is held */
+/* target.c: the machine as a session sees it; all but gdb_own_breakpoint() while it is held */
 extern const struct gdb_target gdb_target_operations;
 bool gdb_own_breakpoint(struct gdb *gdb, struct vcpu *vcpu);
 void gdb_disarm(struct gdb *gdb);
 /* What to tell of events[]. What is not told stays, unless it will happen again. */
 void gdb_choose_stop(struct gdb *gdb, struct gdb_stop *stop);
+
+/* monitor.c */
+bool gdb_monitor(void *opaque, u32 id, const char *command, FILE *file);
 
 #endif

@@ -4,7 +4,7 @@
  * tell. It runs on the main thread, between the other events, and never waits: neither
  * for a vCPU to stop (hold.h tells when all have) nor for gdb to read.
  */
-#include "vmm/gdb.h"
+#include "gdb/gdb.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -16,9 +16,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "gdb/server.h"
 #include "lib/device.h"
 #include "lib/error.h"
-#include "vmm/gdb_server.h"
 #include "vmm/hold.h"
 #include "vmm/machine.h"
 #include "vmm/vcpu.h"

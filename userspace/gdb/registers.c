@@ -4,7 +4,7 @@
  * names and the order that gdb prescribes (its manual, "Standard Target Features",
  * i386); the last is ours: what a debugger of kernels wants besides. Needs no module.
  */
-#include "vmm/gdb_registers.h"
+#include "gdb/registers.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -14,9 +14,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "gdb/gdb.h"
+#include "gdb/server.h"
 #include "lib/error.h"
-#include "vmm/gdb.h"
-#include "vmm/gdb_server.h"
 
 #define UNIX		"unix:"
 #define FLAGS		(SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Packets in and out, and the numbers in them. Needs nothing; tested and fuzzed natively. */
-#include "vmm/gdb_packet.h"
+#include "gdb/packet.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -186,6 +186,12 @@ bool gdb_take_char(const char **text, char c)
 		return false;
 	++*text;
 	return true;
+}
+
+bool gdb_take_range(const char **text, u64 *gla, u64 *length)
+{
+	return gdb_take_number(text, gla) && gdb_take_char(text, ',') &&
+	       gdb_take_number(text, length);
 }
 
 bool gdb_take_word(const char **text, const char *word)

@@ -8,15 +8,15 @@
  * the only thing that is understood is an interrupt. A thread of gdb's is a vCPU,
  * with its id plus 1.
  */
-#ifndef THV_VMM_GDB_SESSION_H
-#define THV_VMM_GDB_SESSION_H
+#ifndef THV_GDB_SESSION_H
+#define THV_GDB_SESSION_H
 
 #include <stdio.h>
 
+#include "gdb/breakpoints.h"
+#include "gdb/packet.h"
+#include "gdb/registers.h"
 #include "lib/types.h"
-#include "vmm/gdb_breakpoints.h"
-#include "vmm/gdb_packet.h"
-#include "vmm/gdb_registers.h"
 
 #define GDB_VCPUS	THV_MAX_VCPUS
 

@@ -9,9 +9,9 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
+#include "gdb/gdb.h"
+#include "gdb/server.h"
 #include "lib/device.h"
-#include "vmm/gdb.h"
-#include "vmm/gdb_server.h"
 #include "vmm/hold.h"
 #include "vmm/machine.h"
 #include "vmm/vcpu.h"
@@ -329,72 +329,6 @@ static void describe(void *opaque, u32 id, char *text, size_t size)
 		 (sregs.seg[THV_SS].attributes & THV_SEG_DPL) >> 5, modes[gdb_mode(&sregs)]);
 }
 
-static bool show_registers(struct vcpu *vcpu, const char *text, FILE *file)
-{
-	if (*text)
-		return false;
-	vcpu_dump(vcpu, file);
-	return true;
-}
-
-static const char *const results[] = {
-	[THV_TRANSLATE_OK] = "mapped",
-	[THV_TRANSLATE_GUEST_FAULT] = "refused by the guest's tables",
-	[THV_TRANSLATE_NO_SLOT] = "not memory",
-	[THV_TRANSLATE_NOT_MAPPED] = "memory, without a frame of the host's yet",
-	[THV_TRANSLATE_HOST_FAULT] = "memory that the host cannot give",
-	[THV_TRANSLATE_NON_CANONICAL] = "not a canonical address",
-};
-
-static bool show_walk(struct vcpu *vcpu, const char *text, FILE *file)
-{
-	struct thv_translate walk = { .access = THV_ACCESS_READ };
-	char *end;
-	u32 i;
-
-	walk.gla = strtoull(text, &end, 0);
-	if (end == text || *end || vcpu_translate(vcpu->fd, &walk) < 0)
-		return false;
-	for (i = 0; i < walk.levels && i < ARRAY_SIZE(walk.level); i++)
-		fprintf(file, "level %u: entry %016llx at gpa %#llx\n", walk.level[i].level,
-			walk.level[i].entry, walk.level[i].address);
-	fprintf(file, "%#llx: %s, gpa %#llx\n", walk.gla, results[walk.result], walk.gpa);
-	return true;
-}
-
-static bool show_help(struct vcpu *vcpu, const char *text, FILE *file);
-
-static const struct {
-	const char *word, *help;
-	bool (*show)(struct vcpu *vcpu, const char *text, FILE *file);
-} commands[] = {
-	{ "help", "this list", show_help },
-	{ "registers", "all registers, and the instructions at RIP", show_registers },
-	{ "walk ", "ADDRESS: the guest's page tables for it", show_walk },
-};
-
-static bool show_help(struct vcpu *vcpu, const char *text, FILE *file)
-{
-	size_t i;
-
-	(void)vcpu;
-	for (i = 0; i < ARRAY_SIZE(commands); i++)
-		fprintf(file, "monitor %s%s%s\n", commands[i].word,
-			commands[i].word[strlen(commands[i].word) - 1] == ' ' ? "" : ": ",
-			commands[i].help);
-	return !*text;
-}
-
-static bool monitor(void *opaque, u32 id, const char *command, FILE *file)
-{
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(commands); i++)
-		if (gdb_take_word(&command, commands[i].word))
-			return commands[i].show(vcpu_of(opaque, id), command, file);
-	return false;
-}
-
 const struct gdb_target gdb_target_operations = {
 	.get = get,
 	.set = set,
@@ -407,5 +341,5 @@ const struct gdb_target gdb_target_operations = {
 	.detach = detach,
 	.kill = kill_machine,
 	.describe = describe,
-	.monitor = monitor,
+	.monitor = gdb_monitor,
 };

@@ -4,8 +4,8 @@
  * (gdb_session.h). One at a time; the next waits until the first has gone. When it goes, in
  * whatever way, its breakpoints go too and the guest runs on.
  */
-#ifndef THV_VMM_GDB_H
-#define THV_VMM_GDB_H
+#ifndef THV_GDB_GDB_H
+#define THV_GDB_GDB_H
 
 #include "lib/types.h"
 

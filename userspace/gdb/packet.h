@@ -5,8 +5,8 @@
  * what is to be sent is made in one buffer. Neither ever grows: a packet that is too
  * long is swallowed, a reply that is too long is cut.
  */
-#ifndef THV_VMM_GDB_PACKET_H
-#define THV_VMM_GDB_PACKET_H
+#ifndef THV_GDB_PACKET_H
+#define THV_GDB_PACKET_H
 
 #include "lib/types.h"
 
@@ -52,6 +52,8 @@ void gdb_reply_end(struct gdb_reply *reply);
  */
 bool gdb_take_number(const char **text, u64 *value);
 bool gdb_take_char(const char **text, char c);
+/* "ADDRESS,LENGTH" */
+bool gdb_take_range(const char **text, u64 *gla, u64 *length);
 bool gdb_take_word(const char **text, const char *word);
 /* Two digits a byte; exactly length bytes and then the end of the text */
 bool gdb_take_bytes(const char **text, void *data, size_t length);

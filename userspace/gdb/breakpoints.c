@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Breakpoints of both kinds. Needs no module; tested natively. */
-#include "vmm/gdb_breakpoints.h"
+#include "gdb/breakpoints.h"
 
 #include <string.h>
 

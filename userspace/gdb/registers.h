@@ -3,8 +3,8 @@
  * A vCPU's registers as gdb wants them: which there are, in which order, how long
  * each is (the target description), and their bytes. One table says all of it.
  */
-#ifndef THV_VMM_GDB_REGISTERS_H
-#define THV_VMM_GDB_REGISTERS_H
+#ifndef THV_GDB_REGISTERS_H
+#define THV_GDB_REGISTERS_H
 
 #include <thv.h>
 

@@ -3,8 +3,8 @@
  * A debugger's breakpoints: INT3 written into guest memory, and the four that the
  * debug registers hold. Changed only while no vCPU runs; then any thread may look.
  */
-#ifndef THV_VMM_GDB_BREAKPOINTS_H
-#define THV_VMM_GDB_BREAKPOINTS_H
+#ifndef THV_GDB_BREAKPOINTS_H
+#define THV_GDB_BREAKPOINTS_H
 
 #include <thv.h>
 
