@@ -6,6 +6,7 @@
  */
 #include <pthread.h>
 #include "kselftest_harness.h"
+#include "lib/known_defects.h"
 #include "lib/vm.h"
 #include "guests/debug.h"
 
@@ -430,6 +431,18 @@ TEST_F(debug, an_instruction_breakpoint_stops_one_that_exits)
 	EXPECT_EQ(BIT(2), self->run->debug.dr6);
 	EXPECT_EQ(guest_debug_exiting_at, rip(self));
 	guest_finish(self->vcpu);
+}
+
+TEST_F(debug, an_instruction_breakpoint_stops_once_before_one_whose_memory_has_to_come_first)
+{
+	break_at(self, 0, guest_debug_store8, EXECUTE, 1);
+	guest_start(self->vcpu, guest_debug_store8, GUEST_MEMORY - 8, 7);
+	until_debug(self);
+	must(vcpu_run(self->vcpu));
+	if (self->run->exit == THV_EXIT_DEBUG)
+		SKIP_DEFECT(RF_GONE_AT_A_FAULT);
+	EXPECT_EQ(THV_EXIT_IO, self->run->exit);
+	EXPECT_EQ(7, *vm_at(self->vm, GUEST_MEMORY - 8, u64));
 }
 
 TEST_F(debug, a_step_from_an_instruction_breakpoint_carries_the_instruction_out)
