@@ -141,7 +141,8 @@ struct thv_backend {
 	/* Debug exceptions recognised and not delivered (SDM 25.4.2), as DR6 shows them */
 	u64 (*get_pending_debug)(struct thv_vcpu *vcpu);
 	void (*set_pending_debug)(struct thv_vcpu *vcpu, u64 dr6_bits);
-	void (*set_dr7)(struct thv_vcpu *vcpu);		/* vcpu->dr7 changed */
+	void (*set_dr7)(struct thv_vcpu *vcpu);		/* vcpu->dr7_in_force changed */
+	void (*set_debugger)(struct thv_vcpu *vcpu);	/* vcpu->debugger.flags changed */
 	void (*set_tsc_offset)(struct thv_vcpu *vcpu);	/* vcpu->tsc_offset changed */
 	/* vcpu->lapic mode changed: controls and bitmaps follow */
 	void (*apic_changed)(struct thv_vcpu *vcpu);

@@ -13,6 +13,7 @@
 #include <linux/sched.h>
 #include <asm/debugreg.h>
 #include <asm/trapnr.h>
+#include "debugger.h"
 #include "event.h"
 #include "irq.h"
 
@@ -113,7 +114,7 @@ static void apply_payload(struct thv_vcpu *vcpu, u8 vector)
 		vcpu->dr6 = (vcpu->dr6 & ~DR_TRAP_BITS) |
 			    (vcpu->events.payload & THV_DR6_WRITABLE) | THV_DR6_FIXED_1;
 		vcpu->dr7 &= ~THV_DR7_GD;
-		thv_backend->set_dr7(vcpu);
+		thv_dr7_changed(vcpu);
 	}
 }
 
@@ -263,24 +264,27 @@ void thv_events_inject(struct thv_vcpu *vcpu)
 {
 	u32 blocking;
 	int vector;
+	bool hold;
 
 	if (!vcpu->look_for_events)
 		return;
 	vcpu->look_for_events = false;
-	blocking = thv_backend->blocking(vcpu);
+	hold = thv_debugger_holds_interrupts(vcpu);
+	blocking = thv_backend->blocking(vcpu) | (hold ? THV_BLOCK_STI : 0);
 	limit_nmis(vcpu, blocking);
 	thv_lapic_merge(&vcpu->lapic);
-	vector = thv_lapic_deliverable(&vcpu->lapic);
+	vector = hold ? -1 : thv_lapic_deliverable(&vcpu->lapic);
 	if (thv_vcpu_virtual_interrupts(vcpu)) {
 		/* The processor delivers what the APIC holds; only the rest is ours */
-		thv_backend->virtual_interrupts(vcpu, thv_lapic_highest_irr(&vcpu->lapic),
+		thv_backend->virtual_interrupts(vcpu,
+						hold ? -1 : thv_lapic_highest_irr(&vcpu->lapic),
 						thv_lapic_highest_isr(&vcpu->lapic));
 		vector = -1;
 	}
 	if (inject_one(vcpu, blocking, vector))
 		vector = vector < 0 ? -1 : thv_lapic_deliverable(&vcpu->lapic);
 	thv_backend->windows(vcpu, vector >= 0,
-			     vcpu->events.nmis || vcpu->events.reinject.valid);
+			     (vcpu->events.nmis && !hold) || vcpu->events.reinject.valid);
 }
 
 /**

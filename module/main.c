@@ -17,6 +17,7 @@
 #include "backend.h"
 #include "cpu.h"
 #include "cpuid.h"
+#include "debugger.h"
 #include "ioctl.h"
 #include "ledger.h"
 #include "netlink.h"
@@ -114,6 +115,7 @@ static const struct {
 	{ THV_FEATURE_XSAVES, "XSAVES" },
 	{ THV_FEATURE_RDTSCP, "RDTSCP" },
 	{ THV_FEATURE_INVPCID, "INVPCID" },
+	{ THV_FEATURE_MONITOR_TRAP, "monitor trap flag" },
 };
 
 static void print_features(const char *what, u64 bits)
@@ -178,6 +180,7 @@ static int device_up(void)
 static void device_down(void)
 {
 	misc_deregister(&device);
+	thv_debugger_exit();
 }
 
 /* In the order of loading. The device comes last: with it come the users. */

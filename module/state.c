@@ -7,6 +7,7 @@
 #include <linux/uaccess.h>
 #include <asm/fpu/api.h>
 #include "cpuid.h"
+#include "debugger.h"
 #include "event.h"
 #include "vcpu.h"
 
@@ -109,7 +110,7 @@ static int set_debug(struct thv_vcpu *vcpu, const void *data)
 	memcpy(vcpu->dr, debug->dr, sizeof(debug->dr));
 	vcpu->dr6 = (debug->dr6 & THV_DR6_WRITABLE) | THV_DR6_FIXED_1;
 	vcpu->dr7 = (debug->dr7 & THV_DR7_WRITABLE) | THV_DR7_FIXED_1;
-	thv_backend->set_dr7(vcpu);
+	thv_dr7_changed(vcpu);
 	return 0;
 }
 

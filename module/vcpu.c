@@ -28,6 +28,7 @@
 #include <asm/tsc.h>
 #include "compat.h"
 #include "cpuid.h"
+#include "debugger.h"
 #include "event.h"
 #include "eventfd.h"
 #include "hypercall.h"
@@ -257,11 +258,13 @@ static bool must_leave(struct thv_vcpu *vcpu)
  */
 static void load_debug_registers(const struct thv_vcpu *vcpu)
 {
+	const u64 *dr = thv_dr_in_force(vcpu);
+
 	set_debugreg(0, 7);
-	set_debugreg(vcpu->dr[0], 0);
-	set_debugreg(vcpu->dr[1], 1);
-	set_debugreg(vcpu->dr[2], 2);
-	set_debugreg(vcpu->dr[3], 3);
+	set_debugreg(dr[0], 0);
+	set_debugreg(dr[1], 1);
+	set_debugreg(dr[2], 2);
+	set_debugreg(dr[3], 3);
 }
 
 /*
@@ -275,7 +278,7 @@ static void enter_guest_state(struct thv_vcpu *vcpu)
 		switch_fpu_return();
 	if (boot_cpu_has(X86_FEATURE_XSAVE) && vcpu->xcr0 != vcpu->host_xcr0)
 		xsetbv(XCR_XFEATURE_ENABLED_MASK, vcpu->xcr0);
-	if (unlikely(vcpu->dr7 & THV_DR7_ENABLED))
+	if (unlikely(vcpu->dr7_in_force & THV_DR7_ENABLED))
 		load_debug_registers(vcpu);
 	vtime_account_guest_enter();
 	rcu_note_context_switch(false);	/* time in the guest holds up nobody who waits for RCU */
@@ -474,6 +477,12 @@ static int tell_eoi(struct thv_vcpu *vcpu)
 	return TO_USER;
 }
 
+static int tell_stepped(struct thv_vcpu *vcpu)
+{
+	thv_debugger_stepped(vcpu);
+	return TO_USER;
+}
+
 /*
  * By enum thv_request. What may return other than GO comes last: the others have been served
  * then.
@@ -487,6 +496,7 @@ static int (* const duties[])(struct thv_vcpu *vcpu) = {
 	[THV_REQ_CLOCK] = update_clock,
 	[THV_REQ_STATE] = follow_state,
 	[THV_REQ_EOI] = tell_eoi,
+	[THV_REQ_STEPPED] = tell_stepped,
 };
 
 static int serve_requests(struct thv_vcpu *vcpu)
@@ -576,6 +586,7 @@ static void completed(struct thv_vcpu *vcpu)
 	thv_backend->set_blocking(vcpu, blocking & ~(THV_BLOCK_STI | THV_BLOCK_MOVSS));
 	if (vcpu->regs.rflags & X86_EFLAGS_TF)
 		thv_raise_db(vcpu, DR_STEP);
+	thv_debugger_completed(vcpu);
 }
 
 /* From the run page, each field read once: another thread may be writing there. */
@@ -688,6 +699,11 @@ static long set_state(void *vcpu, void *args)
 	return thv_state_set(vcpu, args);
 }
 
+static long debug_guest(void *vcpu, void *args)
+{
+	return thv_debugger_set(vcpu, args);
+}
+
 static long apic_access(void *vcpu, void *args)
 {
 	return thv_irq_apic_access(vcpu, args);
@@ -710,6 +726,7 @@ static const struct thv_ioctl own_ioctls[] = {
 	THV_IOCTL_PLAIN(THV_SET_STATE, set_state),
 	THV_IOCTL(THV_TRANSLATE, struct thv_translate, translate),
 	THV_IOCTL(THV_APIC_ACCESS, struct thv_apic_access, apic_access),
+	THV_IOCTL(THV_DEBUG_GUEST, struct thv_debug_guest, debug_guest),
 };
 
 /* From any thread, while the vCPU runs or not */
@@ -821,7 +838,7 @@ void thv_vcpu_reset(struct thv_vcpu *vcpu, bool init)
 	memset(vcpu->dr, 0, sizeof(vcpu->dr));
 	vcpu->dr6 = THV_DR6_FIXED_1;
 	vcpu->dr7 = THV_DR7_FIXED_1;
-	thv_backend->set_dr7(vcpu);
+	thv_dr7_changed(vcpu);
 	thv_backend->set_blocking(vcpu, 0);
 	thv_backend->set_pending_debug(vcpu, 0);
 	thv_events_reset(vcpu);
@@ -896,6 +913,7 @@ notifier:
 
 void thv_vcpu_destroy(struct thv_vcpu *vcpu)
 {
+	thv_debugger_forget(vcpu);
 	thv_backend->vcpu_destroy(vcpu);
 	thv_ledger_vcpu_destroy(vcpu);
 	thv_irq_vcpu_destroy(vcpu);

@@ -30,6 +30,7 @@ enum thv_request {
 	THV_REQ_START,		/* the first THV_RUN: listeners are told */
 	THV_REQ_CLOCK,		/* the paravirtual clock page must be written */
 	THV_REQ_EOI,		/* eoi_pending has a bit: tell the launcher */
+	THV_REQ_STEPPED,	/* the debugger's step is done: debugger.h */
 };
 
 /* Bits of debug registers that a guest may set, and that always read as 1 (SDM 18.2) */
@@ -95,6 +96,7 @@ struct thv_vcpu {
 	u64 dr[4];
 	u64 dr6;
 	u64 dr7;
+	u64 dr7_in_force;		/* that, or the debugger's */
 	u64 xcr0;
 	u64 host_xcr0;
 	u64 tsc_offset;
@@ -103,6 +105,13 @@ struct thv_vcpu {
 	struct thv_lapic lapic;
 	struct thv_events events;
 	DECLARE_BITMAP(eoi_pending, 256);
+
+	/* debugger.c; no part of the state */
+	struct {
+		u32 flags;		/* THV_DEBUG_* */
+		u64 dr[4];
+		u64 dr7;
+	} debugger;
 
 	/* paravirtual clock (hypercall.c) */
 	u64 pv_clock_msr;		/* as the guest wrote it; bit 0: enabled */

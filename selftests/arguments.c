@@ -64,6 +64,7 @@ static const struct known {
 	KNOWN(VCPU, TRANSLATE, struct thv_translate),
 	KNOWN(VCPU, INTERRUPT, struct thv_interrupt),
 	KNOWN(VCPU, APIC_ACCESS, struct thv_apic_access),
+	KNOWN(VCPU, DEBUG_GUEST, struct thv_debug_guest),
 };
 
 #define each_known(k) \

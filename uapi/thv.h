@@ -54,6 +54,7 @@
 #define THV_FEATURE_XSAVES		(1ULL << 15)
 #define THV_FEATURE_RDTSCP		(1ULL << 16)
 #define THV_FEATURE_INVPCID		(1ULL << 17)
+#define THV_FEATURE_MONITOR_TRAP	(1ULL << 18) /* an exit after each instruction */
 
 enum thv_backend_id {
 	THV_BACKEND_VMX = 1,
@@ -93,6 +94,7 @@ enum thv_paging {
 #define THV_VM_NO_VPID	(1U << 0)	/* flush the TLB at each entry instead of tagging it */
 #define THV_VM_NO_HUGE	(1U << 1)	/* map 4 KiB pages only */
 #define THV_VM_NO_APICV	(1U << 2)	/* do not let the processor virtualize the APIC */
+#define THV_VM_NO_MONITOR_TRAP (1U << 3) /* make single steps without the monitor trap flag */
 
 /**
  * struct thv_create_vm - THV_CREATE_VM: make a VM; the ioctl returns its descriptor.
@@ -747,15 +749,23 @@ struct thv_inspect_translate {
 /**
  * struct thv_debug_guest - THV_DEBUG_GUEST: a debugger takes the guest's debug events.
  * @flags: THV_DEBUG_*; 0 ends it.
- * @dr: breakpoint addresses DR0 to DR3, for THV_DEBUG_HARDWARE.
- * @dr7: their enables, lengths and kinds (SDM 18.2.4); general detect and RTM not.
+ * @dr: breakpoint addresses DR0 to DR3, for THV_DEBUG_HARDWARE, else 0.
+ * @dr7: their enables, lengths and kinds (SDM 18.2.4), likewise; general detect and RTM not, nor
+ *	breakpoints on ports, whose every access is an exit before it could be seen.
  *
  * What the debugger asked for is THV_EXIT_DEBUG; other debug exceptions stay the guest's.
  * The guest's own debug registers keep their values and read as it wrote them, but
  * with THV_DEBUG_HARDWARE do not act. It is no part of the vCPU's state.
  *
- * Errors: -EINVAL, an unknown flag, an impossible DR7, a non-canonical address; -EBUSY, THV_RUN
- * is under way.
+ * A step is one instruction, whoever carries it out; one iteration of a repeated string
+ * instruction; or the delivery of the exception that the instruction raises, and then RIP is at
+ * the handler. The guest's RFLAGS.TF has no part in it. Interrupts and NMIs that arrive meanwhile
+ * are kept until the guest runs without THV_DEBUG_STEP, but they do end a HLT. Without
+ * THV_FEATURE_MONITOR_TRAP, an STI is one step with the instruction after it, and a step in the
+ * handler of an NMI ends with its IRET.
+ *
+ * Errors: -EINVAL, an unknown flag, an impossible DR7, an enabled breakpoint whose address is
+ * non-canonical or not a multiple of its length; -EBUSY, THV_RUN is under way.
  */
 struct thv_debug_guest {
 	__u32 flags;
@@ -934,12 +944,16 @@ struct thv_exit_unsupported {
 /*
  * Of THV_EXIT_DEBUG. After a breakpoint (vector 3) RIP is at the INT3; after a step or a data
  * breakpoint it is at the next instruction; an instruction breakpoint has it at that
- * instruction, which has not been carried out.
+ * instruction, which has not been carried out, and RFLAGS.RF is set so that going on does.
+ *
+ * An INT3 that is the guest's own goes back to it as an event to be delivered: THV_STATE_EVENTS with
+ * THV_EVENT_REINJECT, reinject 0x603 (software exception, #BP) and reinject_length that of the
+ * instruction (thv_run.instruction_length), by which the guest finds RIP after it.
  */
 struct thv_exit_debug {
 	__u32 vector;		/* 1: #DB, 3: #BP */
 	__u32 reserved;
-	__u64 dr6;		/* #DB: what happened (SDM 18.2.3) */
+	__u64 dr6;		/* #DB: what happened: BS and B0 to B3 (SDM 18.2.3) */
 };
 
 /**

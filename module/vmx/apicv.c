@@ -12,6 +12,7 @@
 #include <linux/mm.h>
 #include <asm/apicdef.h>
 #include <asm/io.h>
+#include "../debugger.h"
 #include "../irq.h"
 #include "vmx.h"
 
@@ -136,11 +137,13 @@ enum thv_next vmx_exit_apic_access(struct vmx_vcpu *vmx)
 enum thv_next vmx_exit_apic_write(struct vmx_vcpu *vmx)
 {
 	thv_apic_write_trap(&vmx->vcpu, vmread(EXIT_QUALIFICATION) & 0xfff);
+	thv_debugger_completed(&vmx->vcpu);
 	return THV_NEXT_RESUME;
 }
 
 enum thv_next vmx_exit_eoi(struct vmx_vcpu *vmx)
 {
 	thv_apic_eoi_induced(&vmx->vcpu, vmread(EXIT_QUALIFICATION));
+	thv_debugger_completed(&vmx->vcpu);
 	return THV_NEXT_RESUME;
 }

@@ -82,6 +82,7 @@ static const struct control {
 	{ CPU, CPU_BASED_NMI_WINDOW_EXITING, LATER, "NMI-window exiting" },
 	{ CPU, CPU_BASED_MOV_DR_EXITING, MANDATORY, "MOV-DR exiting" },
 	{ CPU, CPU_BASED_UNCOND_IO_EXITING, MANDATORY, "unconditional I/O exiting" },
+	{ CPU, CPU_BASED_MONITOR_TRAP_FLAG, OPTIONAL, "monitor trap flag", THV_FEATURE_MONITOR_TRAP },
 	{ CPU, CPU_BASED_USE_MSR_BITMAPS, MANDATORY, "use MSR bitmaps" },
 	{ CPU, CPU_BASED_MONITOR_EXITING, MANDATORY, "MONITOR exiting" },
 	{ CPU, CPU_BASED_ACTIVATE_SECONDARY_CONTROLS, MANDATORY, "activate secondary controls" },
@@ -248,7 +249,7 @@ static void choose_features(void)
 	thv_caps.used = thv_caps.offered &
 		(THV_FEATURE_EPT | THV_FEATURE_VPID | THV_FEATURE_UNRESTRICTED |
 		 THV_FEATURE_EPT_AD | THV_FEATURE_EPT_2M | THV_FEATURE_RDTSCP |
-		 THV_FEATURE_INVPCID);
+		 THV_FEATURE_INVPCID | THV_FEATURE_MONITOR_TRAP);
 	if ((thv_caps.offered & APICV) == APICV &&
 	    vmx_can2(SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES))
 		thv_caps.used |= APICV;

@@ -18,6 +18,7 @@
 #include <asm/processor-flags.h>
 #include <asm/tlbflush.h>
 #include "../cpuid.h"
+#include "../debugger.h"
 #include "vmx.h"
 
 #define CR0_GUEST (X86_CR0_TS | X86_CR0_MP | X86_CR0_EM | X86_CR0_AM | X86_CR0_WP)
@@ -334,7 +335,7 @@ static bool write_dr(struct vmx_vcpu *vmx, unsigned int number, u64 value)
 		return false;
 	if (number & 1) {
 		vcpu->dr7 = (value & THV_DR7_WRITABLE) | THV_DR7_FIXED_1;
-		vmwrite(GUEST_DR7, vcpu->dr7);
+		thv_dr7_changed(vcpu);
 	} else {
 		vcpu->dr6 = (value & THV_DR6_WRITABLE) | THV_DR6_FIXED_1;
 	}

@@ -11,6 +11,7 @@
 #include <asm/fpu/api.h>
 #include <asm/mce.h>
 #include "../cpuid.h"
+#include "../debugger.h"
 #include "../event.h"
 #include "../hypercall.h"
 #include "../trace.h"
@@ -141,7 +142,10 @@ void vmx_after_exit(struct vmx_vcpu *vmx)
 		note_broken_off(vmx);
 }
 
-/* #DB, #AC (the others that are intercepted have been dealt with): the guest's own, after all. */
+/*
+ * #AC is the guest's own, after all; #DB may be; INT3 is intercepted for a debugger only. (The
+ * others that are intercepted have been dealt with.)
+ */
 static enum thv_next exit_exception(struct vmx_vcpu *vmx)
 {
 	u32 info = vmread(VM_EXIT_INTR_INFO);
@@ -153,9 +157,10 @@ static enum thv_next exit_exception(struct vmx_vcpu *vmx)
 	if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_PRIV_SW_EXCEPTION)
 		vmx_skip(&vmx->vcpu);
 	if ((u8)info == X86_TRAP_DB)
-		thv_raise_db(&vmx->vcpu, vmread(EXIT_QUALIFICATION));
-	else
-		thv_raise_error(&vmx->vcpu, (u8)info, vmread(VM_EXIT_INTR_ERROR_CODE));
+		return thv_debugger_db(&vmx->vcpu, vmread(EXIT_QUALIFICATION));
+	if ((u8)info == X86_TRAP_BP)
+		return thv_debugger_breakpoint(&vmx->vcpu, vmread(VM_EXIT_INSTRUCTION_LEN));
+	thv_raise_error(&vmx->vcpu, (u8)info, vmread(VM_EXIT_INTR_ERROR_CODE));
 	return THV_NEXT_RESUME;
 }
 
@@ -176,6 +181,18 @@ static enum thv_next exit_window(struct vmx_vcpu *vmx)
 {
 	vmx->vcpu.look_for_events = true;
 	return THV_NEXT_RESUME;
+}
+
+/* It may have been opened for a step: step.c */
+static enum thv_next exit_nmi_window(struct vmx_vcpu *vmx)
+{
+	exit_window(vmx);
+	return thv_steps_by_window(&vmx->vcpu) ? thv_debugger_stepped(&vmx->vcpu) : THV_NEXT_RESUME;
+}
+
+static enum thv_next exit_monitor_trap(struct vmx_vcpu *vmx)
+{
+	return thv_debugger_stepped(&vmx->vcpu);
 }
 
 static enum thv_next exit_triple_fault(struct vmx_vcpu *vmx)
@@ -358,7 +375,7 @@ static const struct exit exits[VMX_REASONS] = {
 	[VMX_REASON_IO_SMI] = { NEVER("dual-monitor treatment of SMIs is not activated") },
 	[VMX_REASON_OTHER_SMI] = { NEVER("dual-monitor treatment of SMIs is not activated") },
 	[VMX_REASON_INTERRUPT_WINDOW] = { FAST(exit_window) },
-	[VMX_REASON_NMI_WINDOW] = { FAST(exit_window) },
+	[VMX_REASON_NMI_WINDOW] = { FAST(exit_nmi_window) },
 	[VMX_REASON_TASK_SWITCH] = { SLOW(exit_task_switch) },
 	[VMX_REASON_CPUID] = { FAST(exit_cpuid) },
 	[VMX_REASON_GETSEC] = { FAST(raise_ud) },		/* SMX is not offered */
@@ -387,7 +404,7 @@ static const struct exit exits[VMX_REASONS] = {
 	[VMX_REASON_GUEST_STATE] = { SLOW(failed_entry) },
 	[VMX_REASON_MSR_LOADING] = { SLOW(failed_entry) },
 	[VMX_REASON_MWAIT] = { FAST(raise_ud) },		/* not offered */
-	[VMX_REASON_MTF] = { NEVER("monitor trap flag is 0") },
+	[VMX_REASON_MTF] = { SLOW(exit_monitor_trap) },
 	[VMX_REASON_MONITOR] = { FAST(raise_ud) },		/* not offered */
 	[VMX_REASON_PAUSE] = { NEVER("PAUSE exiting and PAUSE-loop exiting are 0") },
 	[VMX_REASON_ENTRY_MACHINE_CHECK] = { SLOW(failed_entry) },

@@ -5,6 +5,7 @@
  */
 #include <linux/bitfield.h>
 #include <asm/msr.h>
+#include "../debugger.h"
 #include "vmx.h"
 
 void vmx_read_regs(struct thv_vcpu *vcpu)
@@ -115,6 +116,7 @@ bool vmx_skip(struct thv_vcpu *vcpu)
 	vmx_set_interruptibility(vmx, vmx_interruptibility(vmx) & ~(THV_BLOCK_STI | THV_BLOCK_MOVSS));
 	if (unlikely(vcpu->regs.rflags & X86_EFLAGS_TF))
 		thv_raise_db(vcpu, DR_STEP);
+	thv_debugger_completed(vcpu);
 	return true;
 }
 

@@ -224,12 +224,6 @@ static void setup_host(void)
 	vmwrite(HOST_IA32_EFER, value);
 }
 
-/*
- * Without these, #AC or #DB raised while either is delivered would never end (CVE-2015-5307,
- * -8104).
- */
-#define ALWAYS_INTERCEPTED (BIT(X86_TRAP_DB) | BIT(X86_TRAP_AC) | BIT(X86_TRAP_MC))
-
 /* Stop the host's counters, PEBS among them, while the guest runs: both controls or none */
 static u32 with_perf(u32 control, u32 may, u32 perf)
 {
@@ -267,7 +261,7 @@ static void setup_controls(struct vmx_vcpu *vmx)
 	vmwrite(VM_ENTRY_CONTROLS, vmx->entry);
 	vmwrite(VM_EXIT_CONTROLS, with_perf(vmx_caps.exit, vmx_caps.exit_may,
 					    VM_EXIT_LOAD_IA32_PERF_GLOBAL_CTRL));
-	vmwrite(EXCEPTION_BITMAP, ALWAYS_INTERCEPTED);
+	vmwrite(EXCEPTION_BITMAP, VMX_ALWAYS_INTERCEPTED);
 	vmwrite(PAGE_FAULT_ERROR_CODE_MASK, 0);
 	vmwrite(PAGE_FAULT_ERROR_CODE_MATCH, 0);
 	vmwrite(CR3_TARGET_COUNT, 0);

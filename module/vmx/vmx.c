@@ -4,6 +4,7 @@
  * the guest. Read entry.S beside it, then exits.c.
  */
 #include <asm/fpu/api.h>
+#include "../debugger.h"
 #include "entry.h"
 #include "fields.h"
 #include "reasons.h"
@@ -115,6 +116,8 @@ static void enter(struct thv_vcpu *vcpu)
 	}
 	vmx_guest_msrs(vmx);
 	vmx_host_fields(vmx);
+	if (thv_steps_by_window(vcpu))
+		vmx_step_before(vmx);
 	vmx_write_dirty_regs(vmx);
 	if (native_read_cr2() != vcpu->cr2)
 		native_write_cr2(vcpu->cr2);
@@ -127,6 +130,8 @@ static void enter(struct thv_vcpu *vcpu)
 	forget_exit(vmx);
 	vmx->reason = unlikely(failed) ? VMX_REASON_VMFAIL : vmread(VM_EXIT_REASON);
 	vmx_after_exit(vmx);
+	if (thv_steps_by_window(vcpu))
+		vmx_step_after(vmx);
 	if (unlikely(vmx->host.debugctl))
 		wrmsrl(MSR_IA32_DEBUGCTLMSR, vmx->host.debugctl);
 }
@@ -196,7 +201,19 @@ static void set_pending_debug(struct thv_vcpu *vcpu, u64 dr6_bits)
 
 static void set_dr7(struct thv_vcpu *vcpu)
 {
-	vmwrite(GUEST_DR7, vcpu->dr7);
+	vmwrite(GUEST_DR7, vcpu->dr7_in_force);
+}
+
+/* An INT3 of the guest is intercepted; the next instruction is followed by an exit (SDM 26.5.2) */
+static void set_debugger(struct thv_vcpu *vcpu)
+{
+	bool trap = vcpu->vm->features & THV_FEATURE_MONITOR_TRAP;
+	u32 flags = vcpu->debugger.flags;
+
+	vmwrite(EXCEPTION_BITMAP, VMX_ALWAYS_INTERCEPTED |
+				  (flags & THV_DEBUG_BREAKPOINTS ? BIT(X86_TRAP_BP) : 0));
+	vmx_set_cpu(to_vmx(vcpu), CPU_BASED_MONITOR_TRAP_FLAG,
+		    trap && (flags & THV_DEBUG_STEP) ? CPU_BASED_MONITOR_TRAP_FLAG : 0);
 }
 
 static void set_tsc_offset(struct thv_vcpu *vcpu)
@@ -241,6 +258,7 @@ const struct thv_backend thv_vmx_backend = {
 	.get_pending_debug = get_pending_debug,
 	.set_pending_debug = set_pending_debug,
 	.set_dr7 = set_dr7,
+	.set_debugger = set_debugger,
 	.set_tsc_offset = set_tsc_offset,
 	.apic_changed = vmx_apic_changed,
 	.get_fields = vmx_get_fields,

@@ -127,6 +127,11 @@ struct vmx_vcpu {
 	bool forced_paging;
 	u64 guest_cr3;		/* the guest's CR3 while forced_paging */
 
+	/* step.c */
+	bool step_shadow;	/* entered in a shadow that is ours */
+	u32 step_own;		/* the guest's own shadows meanwhile */
+	u64 step_pending;	/* and its pending debug exceptions */
+
 	bool flush_l1d;		/* host code has run since the last entry: L1TF */
 	bool guest_msrs;	/* the guest's are in the processor */
 	u64 msr[VMX_SWITCHED];
@@ -188,6 +193,12 @@ static inline void vmx_write_dirty_regs(struct vmx_vcpu *vmx)
 	vmwrite(GUEST_RFLAGS, regs->rflags);
 	vmwrite(GUEST_RSP, regs->gpr[THV_RSP]);
 }
+
+/*
+ * Without these, #AC or #DB raised while either is delivered would never end (CVE-2015-5307,
+ * -8104).
+ */
+#define VMX_ALWAYS_INTERCEPTED (BIT(X86_TRAP_DB) | BIT(X86_TRAP_AC) | BIT(X86_TRAP_MC))
 
 /* ---- vmcs.c: the control structure ---- */
 
@@ -274,6 +285,11 @@ enum thv_next vmx_exit_eoi(struct vmx_vcpu *vmx);
 /* ---- fields.c: the VMCS for people ---- */
 
 u32 vmx_get_fields(struct thv_vcpu *vcpu, struct thv_field *fields, bool all);
+
+/* ---- step.c: a debugger's step without the monitor trap flag ---- */
+
+void vmx_step_before(struct vmx_vcpu *vmx);
+void vmx_step_after(struct vmx_vcpu *vmx);
 
 /* ---- exits.c ---- */
 

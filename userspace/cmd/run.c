@@ -6,6 +6,7 @@
 
 #include "boot/boot.h"
 #include "cmd/commands.h"
+#include "gdb/gdb.h"
 #include "lib/counters.h"
 #include "lib/device.h"
 #include "lib/error.h"
@@ -20,8 +21,8 @@ struct run_values {
 	struct linux_files files;
 	u64 memory;
 	u32 cpus, paging, debug_exit;
-	const char *name, *serial, *serial2;
-	bool no_vpid, no_huge, no_apicv, hugepages, stats, json, trace_io;
+	const char *name, *serial, *serial2, *gdb;
+	bool no_vpid, no_huge, no_apicv, hugepages, stats, json, trace_io, gdb_wait;
 };
 
 #define FIELD(member)	.field = offsetof(struct run_values, member)
@@ -63,6 +64,11 @@ static const struct option_row options[] = {
 	  option_flag, FIELD(no_apicv) },
 	{ "hugepages", NULL, "take guest memory from the host's reserved 2 MiB pages",
 	  option_flag, FIELD(hugepages) },
+	{ "gdb", "WHERE",
+	  "let a debugger connect there (gdb: target remote WHERE): " GDB_WHERE "; without HOST, from this machine only",
+	  option_text, FIELD(gdb) },
+	{ "gdb-wait", NULL, "... and begin when it says so",
+	  option_flag, FIELD(gdb_wait) },
 	{ "stats", NULL, "when the VM has ended, print its counters and what its exits cost, on standard error",
 	  option_flag, FIELD(stats) },
 	{ "json", NULL, "... as JSON", option_flag, FIELD(json) },
@@ -104,6 +110,13 @@ static int check_serial(const struct run_values *values)
 	return 0;
 }
 
+static int check_gdb(const struct run_values *values)
+{
+	if (values->gdb)
+		return gdb_check(values->gdb);
+	return values->gdb_wait ? error_set("--gdb-wait: wait where? Give --gdb, too") : 0;
+}
+
 static struct machine_config configure(const struct run_values *values)
 {
 	return (struct machine_config){
@@ -118,6 +131,8 @@ static struct machine_config configure(const struct run_values *values)
 		.trace_io = values->trace_io,
 		.serial = { values->serial, values->serial2 },
 		.debug_exit = values->debug_exit,
+		.gdb = values->gdb,
+		.gdb_wait = values->gdb_wait,
 	};
 }
 
@@ -263,7 +278,8 @@ static int run(void *opaque)
 	int status, result;
 
 	memory_plan(&plan, config.memory);
-	if (check_serial(values) || linux_open(&image, &values->files, &plan)) {
+	if (check_serial(values) || check_gdb(values) ||
+	    linux_open(&image, &values->files, &plan)) {
 		fprintf(stderr, "thv run: %s\n", error_text());
 		return STATUS_USAGE;
 	}

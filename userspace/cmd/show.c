@@ -39,6 +39,7 @@ static const struct {
 	{ THV_VM_NO_VPID, "no-vpid" },
 	{ THV_VM_NO_HUGE, "no-huge" },
 	{ THV_VM_NO_APICV, "no-apicv" },
+	{ THV_VM_NO_MONITOR_TRAP, "no-monitor-trap" },
 }, slot_flags[] = {
 	{ THV_MEMORY_READONLY, "read-only" },
 	{ THV_MEMORY_LOG_DIRTY, "log-dirty" },

@@ -34,6 +34,7 @@ const struct device_feature device_features[] = {
 	{ THV_FEATURE_XSAVES, "xsaves", "XSAVES and XRSTORS in the guest" },
 	{ THV_FEATURE_RDTSCP, "rdtscp", "RDTSCP in the guest" },
 	{ THV_FEATURE_INVPCID, "invpcid", "INVPCID in the guest" },
+	{ THV_FEATURE_MONITOR_TRAP, "monitor-trap", "single steps that the guest cannot see" },
 	{ 0 }
 };
 

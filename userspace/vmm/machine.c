@@ -12,6 +12,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "gdb/gdb.h"
 #include "lib/device.h"
 #include "lib/error.h"
 #include "vmm/terminal.h"
@@ -126,9 +127,11 @@ int machine_prepare(struct machine *machine, const struct machine_config *config
 		.device = -1,
 		.vm = -1,
 		.memory.fd = -1,
+		.hold.all = -1,
 		.status = END_ERROR,
 	};
-	if (events_create(&machine->events) || bus_create(&machine->bus, config->trace_io))
+	if (events_create(&machine->events) || hold_create(&machine->hold) ||
+	    bus_create(&machine->bus, config->trace_io))
 		return -1;
 	return memory_create(&machine->memory, config->memory, config->name, config->hugepages);
 }
@@ -201,7 +204,8 @@ int machine_create(struct machine *machine)
 	    memory_give(&machine->memory, machine->vm) ||
 	    create_vcpus(machine) ||
 	    take_signals(machine) ||
-	    create_devices(machine))
+	    create_devices(machine) ||
+	    gdb_create(machine))
 		return -1;
 	return 0;
 }
@@ -253,6 +257,7 @@ void machine_destroy(struct machine *machine)
 		close(machine->device);
 	memory_destroy(&machine->memory);
 	bus_destroy(&machine->bus);
+	hold_destroy(&machine->hold);
 	events_destroy(&machine->events);
 	free(machine->reason);
 }

@@ -19,8 +19,10 @@
 #include "lib/types.h"
 #include "vmm/bus.h"
 #include "vmm/events.h"
+#include "vmm/hold.h"
 #include "vmm/memory.h"
 
+struct gdb;
 struct ioapic;
 struct machine;
 struct vcpu;
@@ -61,6 +63,8 @@ struct machine_config {
 	bool trace_io;
 	const char *serial[SERIAL_PORTS];	/* kinds of channel; NULL: no such port */
 	u32 debug_exit;			/* a port, or 0 */
+	const char *gdb;		/* where a debugger connects, or NULL */
+	bool gdb_wait;			/* nothing runs before it says so */
 };
 
 /* Tear-down, in the reverse order of machine_at_end() */
@@ -80,6 +84,8 @@ struct machine {
 	struct events events;
 	struct ioapic *ioapic;
 	struct vcpu *vcpu;		/* config->cpus of them */
+	struct hold hold;
+	struct gdb *gdb;		/* NULL: there is none */
 	struct machine_finish *finishes;
 
 	atomic_bool ending;		/* set once, by the first machine_end() */

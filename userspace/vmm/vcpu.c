@@ -14,9 +14,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "gdb/gdb.h"
 #include "lib/device.h"
 #include "lib/error.h"
 #include "vmm/emulate.h"
+#include "vmm/hold.h"
 #include "vmm/machine.h"
 
 #define KICK		SIGUSR1
@@ -35,6 +37,7 @@ static void end_at(struct vcpu *vcpu, enum machine_end end, const char *format, 
 	va_start(arguments, format);
 	vsnprintf(sentence, sizeof(sentence), format, arguments);
 	va_end(arguments);
+	gdb_fatal(vcpu, end == END_SHUTDOWN, sentence);
 	if (file) {
 		vcpu_dump(vcpu, file);
 		fclose(file);
@@ -276,6 +279,7 @@ static const struct {
 	[THV_EXIT_MACHINE_CHECK] = { "machine check", on_machine_check },
 	[THV_EXIT_MEMORY_FAULT]	= { "memory fault", on_memory_fault },
 	[THV_EXIT_UNSUPPORTED]	= { "unsupported", on_unsupported },
+	[THV_EXIT_DEBUG]	= { "debug", gdb_debug_exit },
 };
 
 const char *vcpu_exit_name(u32 exit)
@@ -314,7 +318,9 @@ static void *run_loop(void *opaque)
 	struct vcpu *vcpu = opaque;
 
 	while (!atomic_load_explicit(&vcpu->machine->ending, memory_order_relaxed)) {
-		if (!vcpu_run(vcpu->fd))
+		if (atomic_load_explicit(&vcpu->hold, memory_order_relaxed))
+			hold_here(vcpu);
+		else if (!vcpu_run(vcpu->fd))
 			handle_exit(vcpu);
 		else if (errno != EINTR)
 			run_failed(vcpu);
@@ -351,10 +357,16 @@ int vcpu_start(struct vcpu *vcpu)
  * The signal may come before the thread is in THV_RUN, where it would change
  * nothing; immediate_exit, set before, is then what brings THV_RUN back.
  */
-void vcpu_stop(struct vcpu *vcpu)
+void vcpu_kick(struct vcpu *vcpu)
 {
 	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	pthread_kill(vcpu->thread, KICK);
+}
+
+void vcpu_stop(struct vcpu *vcpu)
+{
+	vcpu_kick(vcpu);
+	hold_wake(vcpu->machine);
 	pthread_join(vcpu->thread, NULL);
 }
 

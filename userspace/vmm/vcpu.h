@@ -7,6 +7,7 @@
 #define THV_VMM_VCPU_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include <thv.h>
@@ -23,6 +24,8 @@ struct vcpu {
 	int fd;
 	struct thv_run *run;
 	pthread_t thread;
+	atomic_bool hold;		/* is to wait: hold.h */
+	bool held;			/* waits; under hold.lock */
 	u64 exits[VCPU_EXITS];		/* by enum thv_exit, for --stats */
 };
 
@@ -32,6 +35,7 @@ void vcpu_destroy(struct vcpu *vcpu);
 /* Before the first vcpu_start(): SIGUSR1 brings a thread back from THV_RUN */
 void vcpu_catch_kicks(void);
 int vcpu_start(struct vcpu *vcpu);
+void vcpu_kick(struct vcpu *vcpu);	/* any thread: out of THV_RUN */
 void vcpu_stop(struct vcpu *vcpu);	/* wants machine->ending; waits for the thread */
 
 /* What --stats calls an exit; NULL: not in use */
