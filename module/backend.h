@@ -15,6 +15,7 @@
 #include <linux/types.h>
 #include "../uapi/thv.h"
 
+struct thv_debug_try;
 struct thv_vcpu;
 struct thv_vm;
 
@@ -164,6 +165,14 @@ struct thv_backend {
 	void (*virtual_interrupts)(struct thv_vcpu *vcpu, int irr, int isr);
 
 	void (*flush)(struct thv_vcpu *vcpu, enum thv_flush kind);
+
+	/*
+	 * Which rules of entry would the next one break? Their number, and a line each, ended by a
+	 * zero, in @text: what does not fit is left out; @all as of get_fields(). May sleep; -ENOMEM.
+	 */
+	int (*explain)(struct thv_vcpu *vcpu, char *text, size_t size, bool all);
+	/* THV_DEBUG_TRY, see debug_ioctl.h; NULL in ordinary builds */
+	int (*try_entry)(struct thv_vcpu *vcpu, struct thv_debug_try *try);
 };
 
 extern const struct thv_backend thv_vmx_backend;

@@ -331,3 +331,62 @@ long thv_inspect_fields(void *object, void *data)
 	kfree(fields);
 	return err;
 }
+
+#define EXPLAIN_MAX	(64 << 10)
+
+/**
+ * thv_explain - THV_EXPLAIN, of a vCPU that was found.
+ * @vcpu: the vCPU.
+ * @args: the uapi's struct.
+ * @ask: asks the backend, with @vcpu's lock held and @vcpu loaded. Broken rules, or an errno.
+ *
+ * Context: may sleep.
+ * Return: 0, or an errno as the uapi says.
+ */
+long thv_explain(struct thv_vcpu *vcpu, struct thv_explain *args,
+		 int (*ask)(struct thv_vcpu *vcpu, char *text, size_t size, bool all))
+{
+	char *text = NULL;
+	int broken;
+
+	if (args->size > EXPLAIN_MAX)
+		return -EINVAL;
+	if (args->size) {
+		text = kvzalloc(args->size, GFP_KERNEL_ACCOUNT);
+		if (!text)
+			return -ENOMEM;
+	}
+	broken = ask(vcpu, text, args->size, capable(CAP_SYS_ADMIN));
+	if (broken >= 0 && text &&
+	    copy_to_user(u64_to_user_ptr(args->text), text, strlen(text) + 1))
+		broken = -EFAULT;
+	kvfree(text);
+	if (broken < 0)
+		return broken;
+	args->count = broken;
+	return 0;
+}
+
+static int ask_from_outside(struct thv_vcpu *vcpu, char *text, size_t size, bool all)
+{
+	int broken = begin_look(vcpu);
+
+	if (broken)
+		return broken;
+	broken = thv_backend->explain(vcpu, text, size, all);
+	end_look(vcpu);
+	return broken;
+}
+
+/**
+ * thv_inspect_explain - THV_EXPLAIN of a control descriptor.
+ * @object: the VM, with a reference.
+ * @data: the uapi's struct thv_explain.
+ */
+long thv_inspect_explain(void *object, void *data)
+{
+	struct thv_explain *args = data;
+	struct thv_vcpu *vcpu = find(object, args->vcpu);
+
+	return vcpu ? thv_explain(vcpu, args, ask_from_outside) : -ENOENT;
+}

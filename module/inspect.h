@@ -9,6 +9,7 @@
 #include <linux/mutex.h>
 #include <linux/types.h>
 
+struct thv_explain;
 struct thv_vcpu;
 
 /**
@@ -40,5 +41,10 @@ long thv_inspect_state(void *vm, void *args);
 long thv_inspect_translate(void *vm, void *args);
 long thv_inspect_memory(void *vm, void *args);
 long thv_inspect_fields(void *vm, void *args);
+long thv_inspect_explain(void *vm, void *args);
+
+/* ... and this is of vCPU descriptors, too: @ask is the backend's explain() where it may be called */
+long thv_explain(struct thv_vcpu *vcpu, struct thv_explain *args,
+		 int (*ask)(struct thv_vcpu *vcpu, char *text, size_t size, bool all));
 
 #endif

@@ -28,6 +28,7 @@
 #include <asm/tsc.h>
 #include "compat.h"
 #include "cpuid.h"
+#include "debug_ioctl.h"
 #include "debugger.h"
 #include "event.h"
 #include "eventfd.h"
@@ -704,6 +705,23 @@ static long debug_guest(void *vcpu, void *args)
 	return thv_debugger_set(vcpu, args);
 }
 
+static int ask_explain(struct thv_vcpu *vcpu, char *text, size_t size, bool all)
+{
+	return thv_backend->explain(vcpu, text, size, all);
+}
+
+static long explain(void *vcpu, void *args)
+{
+	const struct thv_explain *own = args;
+
+	return own->vcpu ? -EINVAL : thv_explain(vcpu, args, ask_explain);
+}
+
+static long debug_try(void *vcpu, void *args)
+{
+	return thv_backend->try_entry ? thv_backend->try_entry(vcpu, args) : -ENOTTY;
+}
+
 static long apic_access(void *vcpu, void *args)
 {
 	return thv_irq_apic_access(vcpu, args);
@@ -727,6 +745,8 @@ static const struct thv_ioctl own_ioctls[] = {
 	THV_IOCTL(THV_TRANSLATE, struct thv_translate, translate),
 	THV_IOCTL(THV_APIC_ACCESS, struct thv_apic_access, apic_access),
 	THV_IOCTL(THV_DEBUG_GUEST, struct thv_debug_guest, debug_guest),
+	THV_IOCTL(THV_EXPLAIN, struct thv_explain, explain),
+	THV_IOCTL(THV_DEBUG_TRY, struct thv_debug_try, debug_try),
 };
 
 /* From any thread, while the vCPU runs or not */

@@ -462,6 +462,7 @@ static const struct thv_ioctl control_ioctls[] = {
 	THV_IOCTL(THV_INSPECT_TRANSLATE, struct thv_inspect_translate, thv_inspect_translate),
 	THV_IOCTL(THV_READ_MEMORY, struct thv_read_memory, thv_inspect_memory),
 	THV_IOCTL(THV_GET_FIELDS, struct thv_get_fields, thv_inspect_fields),
+	THV_IOCTL(THV_EXPLAIN, struct thv_explain, thv_inspect_explain),
 };
 
 /* ---- descriptors ---- */

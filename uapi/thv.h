@@ -417,6 +417,15 @@ struct thv_get_fields {
  * @text: user memory for the rules, a sentence each with the manual's section, ended
  *	by a newline each, and by a zero; what does not fit is left out, rule by rule.
  * @size: bytes at @text, at most 64 KiB; 0: only count.
+ *
+ * Asked after THV_EXIT_FAIL_ENTRY it tells why that entry was refused; asked before a THV_RUN,
+ * whether it would be: what that THV_RUN takes from the run page is not looked at. The
+ * processor checks a few things that the rules do not know, so 0 is no promise. Values of host state and
+ * where in host-physical memory things are, are left out for callers without CAP_SYS_ADMIN.
+ *
+ * Errors: -EINVAL, @size too large, or of a vCPU descriptor a @vcpu that is not 0; -EBUSY, of a vCPU
+ * descriptor: a THV_RUN or another call is under way; -ENOMEM; -EFAULT, @text. Of a control
+ * descriptor, those of all its calls besides.
  */
 struct thv_explain {
 	__u32 vcpu;

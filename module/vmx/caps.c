@@ -33,17 +33,18 @@ enum word { PIN, CPU, CPU2, EXIT, ENTRY, WORDS };
 /* The capability MSR of each word, and its better successor where there is one (SDM A.2 to A.5) */
 static const struct {
 	u32 msr, true_msr;
-	u32 *value, *may;
+	u32 *value, *must, *may;
 } words[WORDS] = {
 	[PIN] = { MSR_IA32_VMX_PINBASED_CTLS, MSR_IA32_VMX_TRUE_PINBASED_CTLS,
-		  &vmx_caps.pin, &vmx_caps.pin_may },
+		  &vmx_caps.pin, &vmx_caps.pin_must, &vmx_caps.pin_may },
 	[CPU] = { MSR_IA32_VMX_PROCBASED_CTLS, MSR_IA32_VMX_TRUE_PROCBASED_CTLS,
-		  &vmx_caps.cpu, &vmx_caps.cpu_may },
-	[CPU2] = { MSR_IA32_VMX_PROCBASED_CTLS2, 0, &vmx_caps.cpu2, &vmx_caps.cpu2_may },
+		  &vmx_caps.cpu, &vmx_caps.cpu_must, &vmx_caps.cpu_may },
+	[CPU2] = { MSR_IA32_VMX_PROCBASED_CTLS2, 0,
+		   &vmx_caps.cpu2, &vmx_caps.cpu2_must, &vmx_caps.cpu2_may },
 	[EXIT] = { MSR_IA32_VMX_EXIT_CTLS, MSR_IA32_VMX_TRUE_EXIT_CTLS,
-		   &vmx_caps.exit, &vmx_caps.exit_may },
+		   &vmx_caps.exit, &vmx_caps.exit_must, &vmx_caps.exit_may },
 	[ENTRY] = { MSR_IA32_VMX_ENTRY_CTLS, MSR_IA32_VMX_TRUE_ENTRY_CTLS,
-		    &vmx_caps.entry, &vmx_caps.entry_may },
+		    &vmx_caps.entry, &vmx_caps.entry_must, &vmx_caps.entry_may },
 };
 
 enum need {
@@ -177,7 +178,7 @@ static int check_delivery(void)
 	return -EOPNOTSUPP;
 }
 
-static void read_words(u64 basic, u32 must[WORDS])
+static void read_words(u64 basic)
 {
 	bool successors = basic & VMX_BASIC_TRUE_CONTROLS;
 	u32 low, high;
@@ -185,22 +186,22 @@ static void read_words(u64 basic, u32 must[WORDS])
 
 	for (i = 0; i < WORDS; i++) {
 		if (i == CPU2 && !(vmx_caps.cpu_may & CPU_BASED_ACTIVATE_SECONDARY_CONTROLS)) {
-			must[i] = 0;	/* there is no such MSR then */
+			*words[i].must = 0;	/* there is no such MSR then */
 			continue;
 		}
 		rdmsr(successors && words[i].true_msr ? words[i].true_msr : words[i].msr, low, high);
-		must[i] = low;
+		*words[i].must = low;
 		*words[i].may = high;
 	}
 }
 
 /* The words from the table; a mandatory control that is missing is named, every one of them. */
-static int choose_controls(const u32 must[WORDS])
+static int choose_controls(void)
 {
 	int i, err = 0;
 
 	for (i = 0; i < WORDS; i++)
-		*words[i].value = must[i];
+		*words[i].value = *words[i].must;
 
 	for (i = 0; i < ARRAY_SIZE(controls); i++) {
 		const struct control *c = &controls[i];
@@ -308,7 +309,6 @@ static int check_structures(u64 basic)
  */
 int vmx_caps_probe(void)
 {
-	u32 must[WORDS];
 	u64 basic;
 	int err;
 
@@ -320,8 +320,9 @@ int vmx_caps_probe(void)
 	err = check_structures(basic);
 	if (err)
 		return err;
-	read_words(basic, must);
-	err = choose_controls(must);
+	vmx_caps.basic = basic;
+	read_words(basic);
+	err = choose_controls();
 	if (err)
 		return err;
 	err = check_ept_vpid();

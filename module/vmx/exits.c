@@ -350,6 +350,8 @@ static enum thv_next failed_entry(struct vmx_vcpu *vmx)
 	run->fail_entry.qualification = vmfail ? 0 : vmread(EXIT_QUALIFICATION);
 	run->fail_entry.instruction_error = vmfail ? vmread(VM_INSTRUCTION_ERROR) : 0;
 	run->fail_entry.cpu = raw_smp_processor_id();
+	run->fail_entry.rules = vmx_refused(vmx);
+	run->fail_entry.reserved = 0;
 	return THV_NEXT_USER;
 }
 

@@ -1248,19 +1248,24 @@ static const char * const field_names[] = { VMX_FIELDS(FIELD_NAME, FIELD_NAME) }
  * vmx_rule_text - a broken rule in words.
  * @s: the state that breaks it.
  * @rule: the rule.
- * @text: for the sentence, its section, and the values of its fields.
+ * @text: for the sentence, its section, and the values of its fields, as far as they may be told.
  * @size: bytes at @text.
  *
  * Return: the length; no more than @size - 1.
  */
 int vmx_rule_text(const struct vmx_state *s, const struct vmx_rule *rule, char *text, size_t size)
 {
-	int i, n = scnprintf(text, size, "%s (SDM %s):", rule->says, rule->section);
+	int i, field, n = scnprintf(text, size, "%s (SDM %s):", rule->says, rule->section);
+	u64 told;
 
-	for (i = 0; i < rule->count; i++)
-		n += scnprintf(text + n, size - n, "%s %s %#llx", i ? "," : "",
-			       field_names[rule->fields[i]], s->field[rule->fields[i]]);
-	if (rule->bits)
+	for (i = 0; i < rule->count; i++) {
+		field = rule->fields[i];
+		told = ~s->hidden[field];
+		n += scnprintf(text + n, size - n, "%s %s", i ? "," : "", field_names[field]);
+		n += told ? scnprintf(text + n, size - n, " %#llx", s->field[field] & told) :
+			    scnprintf(text + n, size - n, " (for root)");
+	}
+	if (rule->bits && !s->hidden[rule->fields[0]])
 		n += scnprintf(text + n, size - n, ", wrong bits %#llx", wrong(s, rule));
 	return n;
 }
@@ -1269,7 +1274,7 @@ int vmx_rule_text(const struct vmx_state *s, const struct vmx_rule *rule, char *
  * vmx_explain - the rules that a state breaks, a line each.
  * @s: the state.
  * @text: for the lines, ended by a zero; what does not fit is left out, rule by rule.
- * @size: bytes at @text.
+ * @size: bytes at @text; 0: only count.
  *
  * Return: how many rules are broken, whether there was room for them or not.
  */

@@ -34,6 +34,7 @@ struct vmx_entry_caps {
 
 struct vmx_state {
 	u64 field[VMX_FIELD_COUNT];	/* by enum vmx_field_place; 0: the processor has no such field */
+	u64 hidden[VMX_FIELD_COUNT];	/* bits of it that vmx_rule_text() does not tell */
 	struct vmx_entry_caps caps;
 };
 

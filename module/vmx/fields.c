@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * THV_GET_FIELDS: the VMCS of a vCPU, field by field, as its next entry will find it.
+ * The VMCS of a vCPU, field by field, as its next entry will find it: for people (THV_GET_FIELDS), and
+ * for the rules of entry (refused.c).
  *
  * Which fields there are depends on the processor, and VMREAD tells: it fails for the others. As each
  * failure leaves its trace in the VM-instruction error field, it is found out once.
@@ -10,8 +11,7 @@
 
 #define ENCODING(symbol, encoding, name)	encoding,
 
-/* In the order of the list, which is also that of enum vmx_field_place */
-static const u32 encodings[VMX_FIELD_COUNT] = {
+const u32 vmx_encodings[VMX_FIELD_COUNT] = {
 	VMX_FIELDS(ENCODING, ENCODING)
 };
 
@@ -40,8 +40,8 @@ static const u32 no_addresses[] = {
 	XSS_EXIT_BITMAP, ENCLS_EXITING_BITMAP,
 };
 
-/* The bits of a field that anybody may see */
-static u64 for_anybody(u32 encoding)
+/* The bits of a field that anybody may see, and not only who may know the host's addresses */
+u64 vmx_field_public(u32 encoding)
 {
 	int i;
 
@@ -60,8 +60,43 @@ static u64 for_anybody(u32 encoding)
 /* Our failed looks left their trace; processors that let this field be written can be rid of it */
 static void restore_error(u64 error)
 {
-	if (vmx_caps.misc & VMX_MISC_WRITES_ANY_FIELD)
+	if (vmread(VM_INSTRUCTION_ERROR) != error && vmx_caps.misc & VMX_MISC_WRITES_ANY_FIELD)
 		vmwrite(VM_INSTRUCTION_ERROR, error);
+}
+
+/* A field by its place in the list; false, and 0: the processor does not have it */
+static bool look(u32 place, u64 *value)
+{
+	*value = 0;
+	if (test_bit(place, missing))
+		return false;
+	if (read_field(vmx_encodings[place], value))
+		return true;
+	set_bit(place, missing);
+	return false;
+}
+
+/**
+ * vmx_read_fields - every field of the VMCS.
+ * @values: out; VMX_FIELD_COUNT of them, by enum vmx_field_place; 0: the processor has no such field.
+ *
+ * Context: the vCPU is loaded.
+ */
+void vmx_read_fields(u64 *values)
+{
+	u64 error = vmread(VM_INSTRUCTION_ERROR);
+	u32 i;
+
+	for (i = 0; i < VMX_FIELD_COUNT; i++)
+		look(i, &values[i]);
+	values[VMX_AT_VM_INSTRUCTION_ERROR] = error;
+	restore_error(error);
+}
+
+/* Does the processor have the field in this place? To be asked after a vmx_read_fields() */
+bool vmx_has_field(u32 place)
+{
+	return !test_bit(place, missing);
 }
 
 /**
@@ -75,25 +110,18 @@ static void restore_error(u64 error)
 u32 vmx_get_fields(struct thv_vcpu *vcpu, struct thv_field *fields, bool all)
 {
 	u64 value, error = vmread(VM_INSTRUCTION_ERROR);
-	bool failed = false;
 	u32 i, count = 0;
 
 	vmx_write_dirty_regs(to_vmx(vcpu));
 	for (i = 0; i < VMX_FIELD_COUNT; i++) {
-		if (test_bit(i, missing))
+		if (!look(i, &value))
 			continue;
-		if (!read_field(encodings[i], &value)) {
-			set_bit(i, missing);
-			failed = true;
-			continue;
-		}
 		if (i == VMX_AT_VM_INSTRUCTION_ERROR)
 			value = error;
 		if (!all)
-			value &= for_anybody(encodings[i]);
-		fields[count++] = (struct thv_field){ .field = encodings[i], .value = value };
+			value &= vmx_field_public(vmx_encodings[i]);
+		fields[count++] = (struct thv_field){ .field = vmx_encodings[i], .value = value };
 	}
-	if (failed)
-		restore_error(error);
+	restore_error(error);
 	return count;
 }

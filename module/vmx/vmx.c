@@ -138,27 +138,33 @@ static void enter(struct thv_vcpu *vcpu)
 
 /* ---- events ---- */
 
+u32 vmx_event_word(const struct thv_event *event)
+{
+	return INTR_INFO_VALID_MASK | event->vector | event->type << 8 |
+	       (event->has_error ? INTR_INFO_DELIVER_CODE_MASK : 0);
+}
+
+/*
+ * A #DB in a shadow under RFLAGS.TF: VM entry wants to see the trap that waits (SDM
+ * 27.3.1.5)
+ */
+bool vmx_step_is_due(struct vmx_vcpu *vmx, const struct thv_event *event)
+{
+	if (likely(!(vmx_interruptibility(vmx) & (THV_BLOCK_STI | THV_BLOCK_MOVSS))))
+		return false;
+	vmx_read_regs(&vmx->vcpu);
+	return event->vector == X86_TRAP_DB && event->type == THV_EVENT_FAULT &&
+	       (vmx->vcpu.regs.rflags & X86_EFLAGS_TF);
+}
+
 static void inject(struct thv_vcpu *vcpu, const struct thv_event *event)
 {
-	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	u32 shadows = vmx_interruptibility(vmx) & (THV_BLOCK_STI | THV_BLOCK_MOVSS);
-
 	if (event->has_error)
 		vmwrite(VM_ENTRY_EXCEPTION_ERROR_CODE, event->error);
 	if (event->type >= THV_EVENT_SOFT_INT)
 		vmwrite(VM_ENTRY_INSTRUCTION_LEN, event->length);
-	vmwrite(VM_ENTRY_INTR_INFO_FIELD,
-		INTR_INFO_VALID_MASK | event->vector | event->type << 8 |
-		(event->has_error ? INTR_INFO_DELIVER_CODE_MASK : 0));
-	if (likely(!shadows))
-		return;
-	/*
-	 * A #DB in a shadow under RFLAGS.TF: VM entry wants to see the trap that waits (SDM
-	 * 27.3.1.5)
-	 */
-	vmx_read_regs(vcpu);
-	if (event->vector == X86_TRAP_DB && event->type == THV_EVENT_FAULT &&
-	    (vcpu->regs.rflags & X86_EFLAGS_TF))
+	vmwrite(VM_ENTRY_INTR_INFO_FIELD, vmx_event_word(event));
+	if (vmx_step_is_due(to_vmx(vcpu), event))
 		vmwrite(GUEST_PENDING_DBG_EXCEPTIONS,
 			vmread(GUEST_PENDING_DBG_EXCEPTIONS) | VMX_PENDING_BS);
 }
@@ -271,4 +277,6 @@ const struct thv_backend thv_vmx_backend = {
 	.virtual_interrupts = vmx_virtual_interrupts,
 
 	.flush = vmx_flush,
+	.explain = vmx_explain_vcpu,
+	.try_entry = THV_DEBUG ? vmx_try : NULL,
 };

@@ -66,8 +66,10 @@ struct vmx_caps {
 	u32 cpu2;		/* secondary */
 	u32 exit;
 	u32 entry;
+	u32 pin_must, cpu_must, cpu2_must, exit_must, entry_must;	/* what the processor insists on */
 	u32 pin_may, cpu_may, cpu2_may, exit_may, entry_may;	/* what may be set besides */
 	u32 guard;		/* preemption-timer ticks a turn may last; 0: not used */
+	u64 basic;		/* IA32_VMX_BASIC */
 	u64 ept_vpid;		/* IA32_VMX_EPT_VPID_CAP */
 	u64 misc;		/* IA32_VMX_MISC */
 	u64 cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
@@ -282,9 +284,26 @@ enum thv_next vmx_exit_apic_access(struct vmx_vcpu *vmx);
 enum thv_next vmx_exit_apic_write(struct vmx_vcpu *vmx);
 enum thv_next vmx_exit_eoi(struct vmx_vcpu *vmx);
 
-/* ---- fields.c: the VMCS for people ---- */
+/* ---- fields.c: the VMCS, field by field ---- */
 
+extern const u32 vmx_encodings[];			/* by enum vmx_field_place */
 u32 vmx_get_fields(struct thv_vcpu *vcpu, struct thv_field *fields, bool all);
+void vmx_read_fields(u64 *values);
+bool vmx_has_field(u32 place);
+u64 vmx_field_public(u32 encoding);
+
+/* ---- vmx.c: events ---- */
+
+u32 vmx_event_word(const struct thv_event *event);	/* VM-entry interruption information */
+bool vmx_step_is_due(struct vmx_vcpu *vmx, const struct thv_event *event);
+
+/* ---- refused.c: why an entry failed ---- */
+
+struct vmx_state;
+void vmx_snapshot(struct vmx_vcpu *vmx, struct vmx_state *s, bool all);
+u32 vmx_refused(struct vmx_vcpu *vmx);			/* a failed entry: the rules it breaks */
+int vmx_explain_vcpu(struct thv_vcpu *vcpu, char *text, size_t size, bool all);
+int vmx_try(struct thv_vcpu *vcpu, struct thv_debug_try *try);	/* try.c: debug builds */
 
 /* ---- step.c: a debugger's step without the monitor trap flag ---- */
 

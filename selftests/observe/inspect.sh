@@ -115,6 +115,8 @@ claim "... control registers by their bits" says '^  cr0 .* PE .*PG' \
 	./thv dump $vm --section control
 claim "... the VMCS by the manual's names" says '^  Guest RIP ' ./thv dump $vm --section vmcs
 claim "... controls in words" says 'HLT exiting' ./thv dump $vm --section vmcs
+claim "... that the state breaks no rule of entry" says 'breaks none of the rules' \
+	./thv dump $vm --section entry
 claim "... events" says '^  activity' ./thv dump $vm --section events
 claim "... the APIC" says '^  LVT timer' ./thv dump $vm --section apic
 claim "... MSRs" says '^  IA32_LSTAR  *ffffffff' ./thv dump $vm --section msrs

@@ -630,7 +630,7 @@ static void test_table(void)
 	char text[1024];
 	unsigned int i;
 
-	processor(&s);
+	good(&s);
 	memset(s.field, 0xff, sizeof(s.field));
 	for (i = 0; i < vmx_rule_count; i++) {
 		const struct vmx_rule *rule = &vmx_rules[i];
@@ -664,6 +664,12 @@ static void test_text(void)
 	       "wrong bits are told");
 	tap_is(vmx_explain(&s, text, 1), 2, "one byte holds the zero");
 	tap_is(text[0], 0, "... and nothing else");
+	s.hidden[AT(GUEST_RFLAGS)] = ~0xfULL;
+	vmx_explain(&s, text, sizeof(text));
+	tap_ok(strstr(text, ": Guest RFLAGS 0x2\n"), "what is not for everybody is left out");
+	s.hidden[AT(GUEST_RFLAGS)] = ~0ULL;
+	vmx_explain(&s, text, sizeof(text));
+	tap_ok(strstr(text, ": Guest RFLAGS (for root)\n"), "... and said to be, if nothing is left");
 	tap_ok(!strcmp(vmx_instruction_error(7), "VM entry with invalid control field(s)"), "errors have names");
 	tap_ok(vmx_instruction_error(14) && vmx_instruction_error(~0U), "... those that do not exist, too");
 }

@@ -262,6 +262,39 @@ static int dump_msrs(const struct dump *dump)
 	return 0;
 }
 
+/* As lines of text, or members of an array */
+static void rule_rows(const struct dump *dump, char *rules)
+{
+	char *line, *rest = rules;
+
+	while ((line = strtok_r(rest, "\n", &rest))) {
+		if (dump->json)
+			json_text(dump->json, NULL, line);
+		else
+			options_wrap(stdout, "", 2, line);
+	}
+}
+
+static int dump_entry(const struct dump *dump)
+{
+	char rules[16384];
+	int broken = control_explain(dump->vm, dump->vcpu, rules, sizeof(rules));
+
+	if (broken < 0)
+		return -1;
+	if (!dump->json) {
+		printf(broken ? "  its state breaks %d of the rules of VM entry:\n" :
+				"  its state breaks none of the rules of VM entry\n", broken);
+		rule_rows(dump, rules);
+		return 0;
+	}
+	json_number(dump->json, "broken", broken);
+	json_open(dump->json, "rules", '[');
+	rule_rows(dump, rules);
+	json_close(dump->json, ']');
+	return 0;
+}
+
 /* ---- the command -------------------------------------------------------- */
 
 static const struct {
@@ -272,6 +305,7 @@ static const struct {
 	{ "registers", "Registers", 0, dump_registers },
 	{ "control", "Control and debug registers", 6, dump_control },
 	{ "vmcs", "VMCS", 48, dump_vmcs },
+	{ "entry", "Next entry", 0, dump_entry },
 	{ "events", "Events", 0, dump_events },
 	{ "apic", "Local APIC", 0, dump_apic },
 	{ "msrs", "MSRs", 26, dump_msrs },
@@ -279,7 +313,7 @@ static const struct {
 
 /* In the order of sections[], and one more */
 static const char *const choices[] = {
-	"registers", "control", "vmcs", "events", "apic", "msrs", "all", NULL
+	"registers", "control", "vmcs", "entry", "events", "apic", "msrs", "all", NULL
 };
 
 static const struct option_row options[] = {
@@ -349,8 +383,8 @@ static int run(void *values)
 
 const struct command cmd_dump = {
 	.name = "dump",
-	.summary = "show a vCPU: registers, VMCS, events, APIC, MSRs",
-	.details = "Names are those of Intel's manual (SDM); bits that are set are named. The fields of the VMCS are those the processor has.\n\nEach section is one moment of the vCPU; `thv pause` before makes them all the same.\n\nExample: thv dump lab --section vmcs",
+	.summary = "show a vCPU: registers, VMCS, rules of entry it breaks, events, APIC, MSRs",
+	.details = "Names are those of Intel's manual (SDM); bits that are set are named. The fields of the VMCS are those the processor has. Section `entry` names the rules by which the processor would refuse to enter the guest as it is; there should be none.\n\nEach section is one moment of the vCPU; `thv pause` before makes them all the same.\n\nExample: thv dump lab --section vmcs",
 	.options = options,
 	.statuses = statuses,
 	.values_size = sizeof(struct dump_values),

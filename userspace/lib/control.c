@@ -125,3 +125,12 @@ int control_get_fields(int vm, u32 vcpu, struct thv_field *fields, u32 count)
 		return -1;
 	return get.count;
 }
+
+int control_explain(int vm, u32 vcpu, char *text, u64 size)
+{
+	struct thv_explain explain = { .vcpu = vcpu, .text = (unsigned long)text, .size = size };
+
+	if (call_vcpu(vm, THV_EXPLAIN, &explain, vcpu, "asking for the rules of entry") < 0)
+		return -1;
+	return explain.count;
+}

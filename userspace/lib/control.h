@@ -26,4 +26,7 @@ int control_read_memory(int vm, u64 gpa, void *data, u64 size);
 /* How many fields there are, of which the first so many are in @fields */
 int control_get_fields(int vm, u32 vcpu, struct thv_field *fields, u32 count);
 
+/* How many rules of VM entry the vCPU's state breaks, and a line each in @text */
+int control_explain(int vm, u32 vcpu, char *text, u64 size);
+
 #endif

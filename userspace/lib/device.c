@@ -239,3 +239,13 @@ int vcpu_apic_access(int vcpu, struct thv_apic_access *access)
 	return device_call(vcpu, THV_APIC_ACCESS, access, "reaching the local APIC",
 			   device_no_sentences);
 }
+
+int vcpu_explain(int vcpu, char *text, size_t size)
+{
+	struct thv_explain explain = { .text = (unsigned long)text, .size = size };
+
+	if (device_call(vcpu, THV_EXPLAIN, &explain, "asking why the entry failed",
+			device_no_sentences))
+		return -1;
+	return explain.count;
+}

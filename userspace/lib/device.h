@@ -58,5 +58,7 @@ int vcpu_get(int vcpu, enum thv_state_id component, void *data, u32 size);
 int vcpu_set(int vcpu, enum thv_state_id component, const void *data, u32 size);
 int vcpu_translate(int vcpu, struct thv_translate *translate);
 int vcpu_apic_access(int vcpu, struct thv_apic_access *access);
+/* How many rules of entry the vCPU's state breaks, and a line each in @text; -1: no text */
+int vcpu_explain(int vcpu, char *text, size_t size);
 
 #endif

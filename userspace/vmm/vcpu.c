@@ -17,6 +17,7 @@
 #include "gdb/gdb.h"
 #include "lib/device.h"
 #include "lib/error.h"
+#include "module/vmx/errors.h"
 #include "vmm/emulate.h"
 #include "vmm/hold.h"
 #include "vmm/machine.h"
@@ -29,20 +30,23 @@
 __attribute__((format(printf, 3, 4)))
 static void end_at(struct vcpu *vcpu, enum machine_end end, const char *format, ...)
 {
-	char *dump = NULL, sentence[512];
+	char *dump = NULL, *sentence = NULL;
 	size_t size;
 	va_list arguments;
 	FILE *file = open_memstream(&dump, &size);
 
 	va_start(arguments, format);
-	vsnprintf(sentence, sizeof(sentence), format, arguments);
+	if (vasprintf(&sentence, format, arguments) < 0)
+		sentence = NULL;
 	va_end(arguments);
 	gdb_fatal(vcpu, end == END_SHUTDOWN, sentence);
 	if (file) {
 		vcpu_dump(vcpu, file);
 		fclose(file);
 	}
-	machine_end(vcpu->machine, end, "vCPU %u: %s\n%s", vcpu->id, sentence, dump ? dump : "");
+	machine_end(vcpu->machine, end, "vCPU %u: %s\n%s", vcpu->id, sentence ? sentence : format,
+		    dump ? dump : "");
+	free(sentence);
 	free(dump);
 }
 
@@ -213,13 +217,36 @@ static void on_shutdown(struct vcpu *vcpu)
 	       "triple fault: an exception could not be delivered, nor the double fault after it. Look at the registers below; a Linux guest tells more with `earlyprintk=serial` in --append");
 }
 
+#define INSTRUCTION_ERROR(number, text) \
+	[number] = text,
+static const char *const instruction_errors[] = { VMX_INSTRUCTION_ERRORS(INSTRUCTION_ERROR) };
+#undef INSTRUCTION_ERROR
+
+/* The processor's own words, which are few */
+static void refused_for_unknown_reason(struct vcpu *vcpu, const struct thv_exit_fail_entry *fail)
+{
+	u32 error = fail->instruction_error;
+	const char *name = error < ARRAY_SIZE(instruction_errors) ? instruction_errors[error] : NULL;
+
+	end_at(vcpu, END_FAIL_ENTRY,
+	       "the processor refused to enter the guest on CPU %u, and thv cannot say why: its state breaks no rule of VM entry that thv knows. Reason %#llx, qualification %#llx, VM-instruction error %u%s%s. That is a bug in thv or in the processor: please report it with the registers below",
+	       fail->cpu, fail->hardware_reason, fail->qualification, error,
+	       name ? ", " : "", name ? name : "");
+}
+
 static void on_fail_entry(struct vcpu *vcpu)
 {
 	struct thv_exit_fail_entry fail = vcpu->run->fail_entry;
+	char rules[4096];
+	int broken = vcpu_explain(vcpu->fd, rules, sizeof(rules));
 
+	if (broken <= 0) {
+		refused_for_unknown_reason(vcpu, &fail);
+		return;
+	}
 	end_at(vcpu, END_FAIL_ENTRY,
-	       "the processor refused the guest's state (reason %#llx, qualification %#llx, instruction error %u, on CPU %u). The kernel log says which check failed; if the guest did not set that state up itself, it is a bug in thv",
-	       fail.hardware_reason, fail.qualification, fail.instruction_error, fail.cpu);
+	       "the processor refused to enter the guest: its state breaks %d rule%s of VM entry:\n%sIf the guest did not set that state up itself, it is a bug in thv: please report it with the registers below",
+	       broken, broken == 1 ? "" : "s", rules);
 }
 
 static void on_machine_check(struct vcpu *vcpu)
