@@ -191,21 +191,53 @@ TEST_F(explain, an_event_that_cannot_be_delivered_is_explained)
 	EXPECT_EQ(1, explain(self->vcpu, text, TEXT));
 }
 
-TEST_F(explain, a_refused_entry_is_in_the_kernel_log)
+/* How often does the kernel log say this? -errno: it cannot be read */
+static int times_logged(const char *words)
 {
 	static char log[1 << 20];
-	char line[128];
-	int n;
+	int times = 0, n = klogctl(3, log, sizeof(log) - 1);
+	const char *at;
 
-	make_impossible(self->vcpu);
-	run_until(self->vcpu, THV_EXIT_FAIL_ENTRY);
-	n = klogctl(3, log, sizeof(log) - 1);
 	if (n < 0)
-		SKIP(return, "the kernel log is not readable here");
+		return -errno;
 	log[n] = 0;
+	for (at = log; (at = strstr(at, words)); at++)
+		times++;
+	return times;
+}
+
+/* Tests before this one may have used up what the log takes in five seconds */
+TEST_F(explain, a_refused_entry_is_in_the_kernel_log)
+{
+	u64 since = now_us();
+	char line[128];
+	int logged;
+
 	snprintf(line, sizeof(line), "thv: VM %u (vm-%u), vCPU 0: entry refused: " SENTENCE, self->vm->id,
 		 self->vm->id);
-	EXPECT_NE(NULL, strstr(log, line));
+	make_impossible(self->vcpu);
+	do {
+		run_until(self->vcpu, THV_EXIT_FAIL_ENTRY);
+		logged = times_logged(line);
+		if (logged < 0)
+			SKIP(return, "the kernel log is not readable here");
+	} while (!logged && now_us() - since < 30000000 && !usleep(200000));
+	EXPECT_LT(0, logged);
+}
+
+TEST_F(explain, a_launcher_that_repeats_what_is_refused_does_not_fill_the_log)
+{
+	char line[128];
+	int i, logged;
+
+	make_impossible(self->vcpu);
+	for (i = 0; i < 1000; i++)
+		run_until(self->vcpu, THV_EXIT_FAIL_ENTRY);
+	snprintf(line, sizeof(line), "thv: VM %u (vm-%u), vCPU 0: entry refused: ", self->vm->id, self->vm->id);
+	logged = times_logged(line);
+	if (logged < 0)
+		SKIP(return, "the kernel log is not readable here");
+	EXPECT_LT(logged, 100);
 }
 
 TEST_F(explain, text_ends_with_the_room_for_it)
