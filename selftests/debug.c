@@ -423,6 +423,22 @@ TEST_F(debug, an_instruction_breakpoint_stops_before_it_each_time)
 	}
 }
 
+TEST_F(debug, an_instruction_breakpoint_in_a_page_that_is_jumped_to_stops)
+{
+	static const u8 code[] = { 0x90, 0x90, 0x90, 0xc3 };	/* NOP, NOP, NOP, RET */
+	unsigned int i;
+
+	memcpy(vm_at(self->vm, SCRATCH + 64, u8), code, sizeof(code));
+	guest_call(self->vcpu, guest_debug_jump, SCRATCH + 64);
+	for (i = 0; i < sizeof(code); i++) {
+		break_at(self, 0, SCRATCH + 64 + i, EXECUTE, 1);
+		guest_start(self->vcpu, guest_debug_jump, SCRATCH + 64);
+		until_debug(self);
+		EXPECT_EQ(SCRATCH + 64 + i, rip(self));
+		guest_finish(self->vcpu);
+	}
+}
+
 TEST_F(debug, an_instruction_breakpoint_stops_one_that_exits)
 {
 	break_at(self, 2, guest_debug_exiting_at, EXECUTE, 1);

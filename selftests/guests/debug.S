@@ -45,6 +45,10 @@ entry loop_after
 	jnz	1b
 	ret
 
+/* jump(address): to another page */
+entry jump
+	jmp	*%rdi
+
 /* An instruction that exits by itself */
 entry exiting
 	push	%rbx

@@ -28,7 +28,7 @@ shows() {
 long_session() {
 	./thv pause $vm
 	debug long 'file guest/symbols' "shell ./thv resume $vm" "target remote $work/gdb" 'info threads' \
-		'hbreak ksys_read' 'continue' 'delete' \
+		'hbreak ksys_write' 'continue' 'delete' \
 		'break meminfo_proc_show' 'continue' 'backtrace 2' \
 		'stepi' 'stepi' 'printf "two steps: %ld\n", $pc > (long)&meminfo_proc_show' \
 		'x/2xb meminfo_proc_show' 'monitor registers' 'eval "monitor walk 0x%lx", $pc' \
@@ -85,7 +85,7 @@ claim "... does not see its own breakpoint in memory" shows long '^0x.*<meminfo_
 claim "... goes on and stops there again" again
 claim "... shows what thv knows, registers" shows long '^ *cr0 [0-9a-f]*  cr2'
 claim "... and an address's way through the tables" shows long 'guest tables .*4-level paging'
-claim "... stops at a hardware breakpoint" shows long '^Breakpoint 1, 0x[0-9a-f]* in ksys_read'
+claim "... stops at a hardware breakpoint" shows long '^Breakpoint 1, 0x[0-9a-f]* in ksys_write'
 claim "... and at a watchpoint" shows long '^Hardware watchpoint 3: '
 claim "... with the variable's old value" shows long '^Old value = [0-9]+'
 claim "... and interrupts the guest" shows long 'received signal SIGINT'
