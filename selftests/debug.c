@@ -637,7 +637,9 @@ TEST_F(debug, ebusy_while_it_runs)
 	guest_start(self->vcpu, guest_debug_spin);
 	self->run->regs.rflags |= IF;
 	pthread_create(&thread, NULL, spin, self->vcpu);
+	/* Not at once and not without a pause: the other's THV_RUN would find the vCPU busy, too */
 	do {
+		usleep(200000);
 		err = set_debug(self, 0);
 	} while (!err && now_us() < limit);
 	EXPECT_EQ(-EBUSY, err);

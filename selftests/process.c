@@ -419,7 +419,7 @@ TEST_F(process, kills_at_random_harm_nobody)
 
 /* ---- signals ---- */
 
-TEST_F(process, a_storm_of_signals_loses_no_exit)
+TEST_F_TIMEOUT(process, a_storm_of_signals_loses_no_exit, 120)
 {
 	enum { EXITS = 2000 };
 	struct thv_run *run = self->vcpu->run;
