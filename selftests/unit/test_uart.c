@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// sources: userspace/device/uart.c userspace/vmm/channel.c userspace/vmm/events.c userspace/vmm/terminal.c userspace/vmm/bus.c userspace/lib/error.c
+// sources: userspace/device/uart.c userspace/vmm/channel.c userspace/vmm/events.c userspace/vmm/terminal.c userspace/vmm/bus.c userspace/lib/error.c userspace/lib/socket.c
 /*
  * The serial port, register by register as Linux's 8250 driver tries it, and the
  * channels behind it: nothing lost, nothing kept without bound, whoever is slow.

@@ -17,6 +17,7 @@
 #include "gdb/gdb.h"
 #include "gdb/server.h"
 #include "lib/error.h"
+#include "lib/socket.h"
 
 #define UNIX		"unix:"
 #define FLAGS		(SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK)
@@ -105,19 +106,6 @@ static int listen_host(const char *host, u16 port, const char *where)
 	return fd;
 }
 
-/* A launcher that was killed leaves its socket; nobody answers there */
-static void remove_stale(const struct sockaddr_un *address)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return;
-	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) &&
-	    errno == ECONNREFUSED)
-		unlink(address->sun_path);
-	close(fd);
-}
-
 static int listen_unix(const char *name, char **path, const char *where)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -125,7 +113,7 @@ static int listen_unix(const char *name, char **path, const char *where)
 	int fd;
 
 	strcpy(address.sun_path, name);
-	remove_stale(&address);
+	socket_remove_stale(&address);
 	mask = umask(0077);
 	fd = listen_at((struct sockaddr *)&address, sizeof(address), where);
 	umask(mask);

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "lib/error.h"
+#include "lib/socket.h"
 #include "vmm/terminal.h"
 
 struct channel_kind;
@@ -258,19 +259,6 @@ static void drop_client(struct channel *channel)
 	channel->user->writable(channel->opaque);	/* into the void */
 }
 
-/* A launcher that was killed leaves its socket; nobody answers there */
-static void remove_stale(const struct sockaddr_un *address)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return;
-	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) &&
-	    errno == ECONNREFUSED)
-		unlink(address->sun_path);
-	close(fd);
-}
-
 static int open_socket(struct channel *channel, const char *label)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -280,7 +268,7 @@ static int open_socket(struct channel *channel, const char *label)
 		return error_set("%s: too long for a socket's path; %zu characters are possible",
 				 channel->path, sizeof(address.sun_path) - 1);
 	strcpy(address.sun_path, channel->path);
-	remove_stale(&address);
+	socket_remove_stale(&address);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return error_errno("making a socket for %s", label);
