@@ -672,20 +672,23 @@ static void print_end(const struct walk *walk, FILE *file)
 	    fault_reason(walk, reason, sizeof(reason)));
 }
 
+static void print_linear(const struct walk *walk, FILE *file)
+{
+	print_segment(walk, file);
+	if (walk->refused)
+		return;
+	print_mode(walk, file);
+	print_guest(walk, file);
+}
+
 void walk_print(const struct walk *walk, FILE *file)
 {
-	enum walk_end end = end_of_guest(walk);
-
 	say(file, "address", "%#llx%s, %s by %s, vCPU %u", walk->offset,
 	    is_physical(walk) ? ", guest-physical" : "", access_name(walk->access),
 	    by_name(walk->access), walk->vcpu);
 	if (!is_physical(walk))
-		print_segment(walk, file);
-	if (!is_physical(walk) && end != WALK_SEGMENT) {
-		print_mode(walk, file);
-		print_guest(walk, file);
-	}
-	if (end == WALK_DONE) {
+		print_linear(walk, file);
+	if (end_of_guest(walk) == WALK_DONE) {
 		print_second(walk, file);
 		print_host(&walk->translate, file);
 	}
