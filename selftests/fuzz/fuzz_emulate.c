@@ -21,6 +21,7 @@
 #include <time.h>
 #include <asm/processor-flags.h>
 
+#include "fuzz.h"
 #include "vmm/emulate.h"
 
 #define PAGE		4096ULL
@@ -28,13 +29,6 @@
 #define DEVICE_BIT	(1ULL << 40)	/* gpa: not RAM */
 #define CODE_GPA	(1ULL << 41)
 #define MOST_EVENTS	(4 * 4096)	/* a call is bounded: so must be what devices see of it */
-
-#define REQUIRE(condition) do {								\
-	if (!(condition)) {								\
-		fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__, #condition);	\
-		abort();								\
-	}										\
-} while (0)
 
 /* An input is read as this; what is missing is zero */
 struct input {

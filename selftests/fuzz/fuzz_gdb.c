@@ -18,17 +18,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "fuzz.h"
 #include "gdb/session.h"
 
 #define VCPUS	3
 #define MEMORY	256
-
-#define REQUIRE(condition) do {								\
-	if (!(condition)) {								\
-		fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__, #condition);	\
-		abort();								\
-	}										\
-} while (0)
 
 static struct gdb_registers registers[VCPUS];
 static struct gdb_breakpoints breakpoints;
