@@ -3,36 +3,10 @@
 
 text=0xffffffff81000000		# where Linux is without KASLR
 
-# says PATTERN COMMAND...: is a line of the command's output so?
-says() {
-	pattern=$1
-	shift
-	"$@" >"$work/says" 2>&1
-	grep -q -e "$pattern" "$work/says" || { head -n 40 "$work/says"; return 1; }
-}
-
-# refuses PATTERN COMMAND...: does it fail, and say why?
-refuses() {
-	pattern=$1
-	shift
-	! "$@" >"$work/says" 2>&1 && grep -q -e "$pattern" "$work/says" ||
-		{ head -n 40 "$work/says"; return 1; }
-}
-
-# Where the vCPU is
-registers() {
-	./thv dump $vm --section registers
-}
-
 stands_still() {
 	registers >"$work/before" || return
 	sleep 1
 	registers | diff "$work/before" -
-}
-
-moves() {
-	registers >"$work/before" || return
-	within 20 eval 'registers >"$work/after" && ! cmp -s "$work/before" "$work/after"'
 }
 
 # Its kernel isolates its tables (PTI): its text is not mapped while user mode runs. So hold it at a

@@ -22,13 +22,6 @@ json() {
 	END { exit bad || !NR }' "$work/json"
 }
 
-says() {
-	pattern=$1
-	shift
-	"$@" >"$work/said" 2>&1
-	grep -q -e "$pattern" "$work/said" || { cat "$work/said"; false; }
-}
-
 # ends_with STATUS PATTERN COMMAND...
 ends_with() {
 	wanted=$1 pattern=$2

@@ -1,20 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # thv stat, thv trace and the summary of thv run --stats; read by observe/run
 
-# says PATTERN COMMAND...: is a line of the command's output so?
-says() {
-	pattern=$1
-	shift
-	"$@" >"$work/says" 2>&1
-	grep -q -e "$pattern" "$work/says" || { head -n 40 "$work/says"; return 1; }
-}
-
-refuses() {
-	pattern=$1
-	shift
-	! "$@" >"$work/says" 2>&1 && grep -q -e "$pattern" "$work/says"
-}
-
 nothing_left() {
 	! ls /sys/kernel/tracing/instances | grep thv-
 }
@@ -24,22 +10,22 @@ claim "thv stat tells a VM's counters with what they count" says 'exits: VM exit
 claim "... and that no ledger has been kept" says 'No exit ledger' ./thv stat "$n"
 claim "thv stat --interval tells rates, shares of time and times by reason" \
 	says 'vCPU time: guest .* kernel .* launcher .* asleep' ./thv stat "$n" --interval 2 --count 2
-cat "$work/says" | sed 's/^/# /'
-claim "... HLT among them" grep -q ' HLT$' "$work/says"
+cat "$work/said" | sed 's/^/# /'
+claim "... HLT among them" grep -q ' HLT$' "$work/said"
 claim "what was kept is there afterwards" says ' HLT$' ./thv stat "$n"
 claim "thv stat --histogram draws one reason" says '|#' ./thv stat "$n" --histogram hlt
-cat "$work/says" | sed 's/^/# /'
+cat "$work/said" | sed 's/^/# /'
 claim "thv stat --json tells the ledger" says '"ledger":{"tsc_khz":.*"name":"HLT"' ./thv stat "$n" --json
 claim "thv stat refuses a reason that is none" refuses 'no exit reason' ./thv stat "$n" --histogram xyz
 claim "thv stat refuses a VM that is not there" refuses 'no such VM' ./thv stat 99999
 
 claim "thv trace tells events in words" \
 	says 'exit .*reason=.*rip=0x' ./thv trace "$n" --count 200
-sed -n '1,25s/^/# /p' "$work/says"
-claim "... of this VM's vCPU, from the first one on" grep -q '^ *0\.0000000.. *0 ' "$work/says"
+sed -n '1,25s/^/# /p' "$work/said"
+claim "... of this VM's vCPU, from the first one on" grep -q '^ *0\.0000000.. *0 ' "$work/said"
 claim "thv trace --events tells no others" says '^ .* exit ' ./thv trace "$n" --events exit --count 50
-claim "... really" test -z "$(grep '^ ' "$work/says" | grep -v ' exit  ')"
-rip=$(grep -o 'rip=0xffffffff[0-9a-f]*' "$work/says" | sort | uniq -c | sort -n | tail -n 1 | sed 's/.*rip=0x//')
+claim "... really" test -z "$(grep '^ ' "$work/said" | grep -v ' exit  ')"
+rip=$(grep -o 'rip=0xffffffff[0-9a-f]*' "$work/said" | sort | uniq -c | sort -n | tail -n 1 | sed 's/.*rip=0x//')
 printf '%s T here_it_is\nffffffffff000000 T far_away\n' "$rip" >"$work/System.map"
 claim "thv trace --symbols names addresses" \
 	says "rip=0x$rip (here_it_is+0)" ./thv trace "$n" --events exit --count 300 --symbols "$work/System.map"
@@ -77,10 +63,10 @@ fi
 bill() {
 	./thv run --kernel guest/vmlinuz --initrd guest/initramfs.cpio --mem 128M --stats "$@" \
 		--append "console=ttyS0 panic=-1 cryptomgr.notests random.trust_cpu=on initcall_blacklist=jent_mod_init thv.run=$(printf 'exit 3' | base64)" \
-		--debug-exit --serial null --serial2 null >"$work/says" 2>&1
+		--debug-exit --serial null --serial2 null >"$work/said" 2>&1
 	[ $? -eq 3 ]
 }
 claim "thv run --stats runs" bill
 claim "... and ends with counters, shares of time and times by reason" eval \
-	'grep -q "exits: VM exits" "$work/says" && grep -q "vCPU time: guest" "$work/says" && grep -q " EPT violation$" "$work/says"'
-sed 's/^/# /' "$work/says"
+	'grep -q "exits: VM exits" "$work/said" && grep -q "vCPU time: guest" "$work/said" && grep -q " EPT violation$" "$work/said"'
+sed 's/^/# /' "$work/said"
