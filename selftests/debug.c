@@ -59,15 +59,6 @@ FIXTURE_VARIANT_ADD(debug, by_window) {
 	.flags = THV_VM_NO_APICV | THV_VM_NO_MONITOR_TRAP,
 };
 
-static void enable_apic(struct vcpu *vcpu)
-{
-	struct thv_apic apic;
-
-	must_get(vcpu, THV_STATE_APIC, &apic);
-	apic.regs[0xf1] |= 1;
-	must_set(vcpu, THV_STATE_APIC, &apic);
-}
-
 FIXTURE_SETUP(debug)
 {
 	if (!variant->flags)
@@ -76,7 +67,7 @@ FIXTURE_SETUP(debug)
 	self->vcpu = self->vm->vcpu;
 	self->run = self->vcpu->run;
 	self->record = self->vm->record;
-	enable_apic(self->vcpu);
+	vcpu_enable_apic(self->vcpu);
 	self->record->hook[DB] = guest_debug_hook_db;
 	self->record->hook[BP] = guest_debug_hook_return;
 	self->record->hook[0x80] = guest_debug_hook_return;

@@ -56,15 +56,6 @@ static void *shared_memory(void)
 	return p;
 }
 
-static void enable_apic(struct vcpu *vcpu)
-{
-	struct thv_apic apic;
-
-	must_get(vcpu, THV_STATE_APIC, &apic);
-	apic.regs[0xf1] |= 1;
-	must_set(vcpu, THV_STATE_APIC, &apic);
-}
-
 FIXTURE_SETUP(events)
 {
 	if (!variant->flags)
@@ -73,7 +64,7 @@ FIXTURE_SETUP(events)
 	self->vm = vm_create_with(events, .flags = variant->flags, .memory = self->shared);
 	self->vcpu = self->vm->vcpu;
 	self->record = self->vm->record;
-	enable_apic(self->vcpu);
+	vcpu_enable_apic(self->vcpu);
 	/* Delivery touches all it needs once: what comes later is not about that */
 	guest_call(self->vcpu, guest_events_undefined);
 	self->record->count = 0;

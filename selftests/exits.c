@@ -39,15 +39,6 @@ static void warm_up(struct vcpu *vcpu)
 	vcpu->vm->record->count = 0;
 }
 
-static void enable_apic(struct vcpu *vcpu)
-{
-	struct thv_apic apic;
-
-	must_get(vcpu, THV_STATE_APIC, &apic);
-	apic.regs[0xf1] |= 1;
-	must_set(vcpu, THV_STATE_APIC, &apic);
-}
-
 static void interrupt(struct vcpu *vcpu, u32 vector)
 {
 	struct thv_interrupt interrupt = { .vector = vector };
@@ -106,7 +97,7 @@ TEST_F(exits, cpuid_follows_the_vcpus_state)
 
 TEST_F(exits, hlt_ends_with_an_interrupt)
 {
-	enable_apic(self->vcpu);
+	vcpu_enable_apic(self->vcpu);
 	warm_up(self->vcpu);
 	guest_start(self->vcpu, guest_exits_halt);
 	interrupt(self->vcpu, 0x51);
@@ -119,7 +110,7 @@ TEST_F(exits, hlt_sleeps_until_a_signal_and_goes_on_sleeping)
 	struct thv_event_state events;
 	int i;
 
-	enable_apic(self->vcpu);
+	vcpu_enable_apic(self->vcpu);
 	warm_up(self->vcpu);
 	guest_start(self->vcpu, guest_exits_halt);
 	alarm_us(20000);
@@ -136,7 +127,7 @@ TEST_F(exits, hlt_sleeps_until_a_signal_and_goes_on_sleeping)
 
 TEST_F(exits, hlt_with_interrupts_disabled_waits_for_an_nmi)
 {
-	enable_apic(self->vcpu);
+	vcpu_enable_apic(self->vcpu);
 	warm_up(self->vcpu);
 	self->vm->record->hook[2] = guest_exits_nothing;
 	guest_start(self->vcpu, guest_exits_halt_disabled);

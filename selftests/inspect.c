@@ -227,13 +227,10 @@ TEST_F(inspect, sees_the_fpu_registers_of_a_running_guest)
 TEST_F(inspect, sees_a_halted_vcpu_and_does_not_wake_it)
 {
 	struct thv_interrupt interrupt = { .vector = 0x40 };
-	struct thv_apic apic;
 	u64 since = now_us(), wakeups;
 	int i;
 
-	must_get(self->vcpu, THV_STATE_APIC, &apic);
-	apic.regs[0xf1] |= 1;	/* SVR: the APIC is on */
-	must_set(self->vcpu, THV_STATE_APIC, &apic);
+	vcpu_enable_apic(self->vcpu);
 	guest_start(self->vcpu, guest_inspect_sleep);
 	run_in_thread(self);
 	while (mp_state(self->control, 0) != THV_MP_HALTED)

@@ -138,15 +138,6 @@ TEST_F(ledger, a_slow_launcher_is_the_launchers_time)
 	EXPECT_GT(50ULL * self->get.tsc_khz / 2, after.kernel_cycles - before.kernel_cycles);
 }
 
-static void enable_apic(struct vcpu *vcpu)
-{
-	struct thv_apic apic;
-
-	must_get(vcpu, THV_STATE_APIC, &apic);
-	apic.regs[0xf1] |= 1;
-	must_set(vcpu, THV_STATE_APIC, &apic);
-}
-
 /* Signals break the sleep, again and again: it is one exit all the same. */
 TEST_F(ledger, sleep_in_hlt_is_nobodys_time)
 {
@@ -155,7 +146,7 @@ TEST_F(ledger, sleep_in_hlt_is_nobodys_time)
 	int i;
 
 	ASSERT_EQ(0, keep(self->vm->fd));
-	enable_apic(self->vcpu);
+	vcpu_enable_apic(self->vcpu);
 	guest_call(self->vcpu, guest_exits_rdmsr, 0x1234567);
 	self->vm->record->count = 0;
 	guest_start(self->vcpu, guest_exits_halt);

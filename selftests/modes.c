@@ -351,7 +351,6 @@ TEST_F(modes, real_mode_runs)
 TEST_F(modes, real_mode_interrupts_go_through_the_vector_table)
 {
 	struct thv_interrupt interrupt = { .vector = 0x51 };
-	struct thv_apic apic;
 
 	REQUIRE_FEATURE(UNRESTRICTED);
 	vcpu_mode16(self->vcpu);
@@ -359,9 +358,7 @@ TEST_F(modes, real_mode_interrupts_go_through_the_vector_table)
 	EXPECT_EQ(0x2121, call16(self->vcpu, guest_modes_int16, 0, 0));
 	/* From outside, while it is halted */
 	vm_at(self->vm, 0, u32)[0x51] = GUEST_CODE >> 4 << 16 | (guest_modes_interrupt16 - GUEST_CODE);
-	must_get(self->vcpu, THV_STATE_APIC, &apic);
-	apic.regs[0xf1] |= 1;
-	must_set(self->vcpu, THV_STATE_APIC, &apic);
+	vcpu_enable_apic(self->vcpu);
 	start16(self->vcpu, guest_modes_halt16, 0, 0);
 	must(thv_ioctl(self->vcpu->fd, THV_INTERRUPT, &interrupt));
 	EXPECT_EQ(0x4242, guest_finish(self->vcpu));

@@ -119,12 +119,8 @@ TEST(halt_ends_with_an_interrupt)
 {
 	struct vm *vm = vm_create(smoke);
 	struct thv_interrupt interrupt = { .vector = 0x51 };
-	struct thv_apic apic;
 
-	/* The APIC software-enabled, as an operating system would */
-	must_get(vm->vcpu, THV_STATE_APIC, &apic);
-	apic.regs[0xf1] |= 1;
-	must_set(vm->vcpu, THV_STATE_APIC, &apic);
+	vcpu_enable_apic(vm->vcpu);
 	/* An exception first: what delivery needs is in memory then (see known_defects.h) */
 	EXPECT_EQ(6, guest_call(vm->vcpu, guest_smoke_undefined));
 	guest_start(vm->vcpu, guest_smoke_halt);

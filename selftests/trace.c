@@ -105,15 +105,6 @@ static bool found(const char *text, const char *const words[])
 	EXPECT_TRUE(found(self->text, (const char *const[]){ __VA_ARGS__, NULL }))	\
 		TH_LOG("no line with: " #__VA_ARGS__)
 
-static void enable_apic(struct vcpu *vcpu)
-{
-	struct thv_apic apic;
-
-	must_get(vcpu, THV_STATE_APIC, &apic);
-	apic.regs[0xf1] |= 1;
-	must_set(vcpu, THV_STATE_APIC, &apic);
-}
-
 TEST_F(trace, the_way_of_a_vcpu_is_told_in_words)
 {
 	guest_call(self->vcpu, guest_exits_cpuid, 0, 0, GUEST_DATA);
@@ -227,7 +218,7 @@ TEST_F(trace, the_local_apic_and_states_are_told)
 	struct thv_control control = { .state = THV_VM_PAUSED };
 	struct thv_interrupt interrupt = { .vector = 0x51 };
 
-	enable_apic(self->vcpu);
+	vcpu_enable_apic(self->vcpu);
 	guest_call(self->vcpu, guest_exits_rdmsr, 0x1234567);
 	self->vm->record->count = 0;
 	guest_call(self->vcpu, guest_exits_wrmsr, 0x1b, 0xfee00d00);	/* x2APIC */

@@ -461,6 +461,16 @@ int vcpu_set_msr(struct vcpu *vcpu, u32 index, u64 value)
 	return result < 0 ? result : 0;
 }
 
+/* Bit 8 of the spurious-interrupt vector register (SDM 12.9) */
+void vcpu_enable_apic(struct vcpu *vcpu)
+{
+	struct thv_apic apic;
+
+	must_get(vcpu, THV_STATE_APIC, &apic);
+	apic.regs[0xf1] |= 1;
+	must_set(vcpu, THV_STATE_APIC, &apic);
+}
+
 u64 vm_counter(struct vm *vm, unsigned int counter)
 {
 	struct thv_vm_stats stats;

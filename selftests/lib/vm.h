@@ -158,6 +158,8 @@ int thv_ioctl(int fd, unsigned long cmd, void *arg);	/* the result, or -errno */
 #define must(result) __must(result, #result, __FILE__, __LINE__)
 int __must(int result, const char *what, const char *file, int line);
 
+void vcpu_enable_apic(struct vcpu *vcpu);	/* by software, as an operating system would */
+
 u64 vm_counter(struct vm *vm, unsigned int counter);	/* of THV_GET_STATS */
 
 /* ---- modes: registers and tables as they should be to run a function of the payload ---- */
