@@ -615,7 +615,7 @@ TEST_F(debug, what_is_not_enabled_is_not_looked_at)
 
 static void *spin(void *vcpu)
 {
-	vcpu_run_once(vcpu);
+	vcpu_run(vcpu);
 	return NULL;
 }
 
