@@ -46,7 +46,8 @@ static inline bool on_bochs_2_7(void)
 
 /*
  * A pending virtual interrupt is delivered although IF = 0 when an interrupt of the host arrives:
- * the check is for pending, not for unmasked (event.cc, InterruptAcknowledge).
+ * the check is for pending, not for unmasked (event.cc, InterruptAcknowledge). A Debian guest with two
+ * vCPUs hangs so in a few boots.
  */
 #define DEFECT_VIRTUAL_INTERRUPT_DESPITE_IF0 \
 	"Bochs 2.7 may deliver a virtual interrupt although IF = 0"
