@@ -3,11 +3,12 @@
  * The guest page walker. Four formats, one loop: what differs between them is in a table.
  * The walk has three steps, in the processor's order: find the entries, and fault where one is
  * not present or has a reserved bit; combine what they permit; ask whether that, in this mode,
- * allows the access. Accessed and dirty flags are not set: nothing here changes the guest.
+ * allows the access. Then the entries' accessed and dirty flags are set, if the caller has a way to.
  *
  * Pure: no locks, no kernel; memory is read by the caller's function.
  */
 #include <linux/bits.h>
+#include <linux/errno.h>
 #include <linux/kernel.h>
 #include <linux/string.h>
 #include <asm/msr-index.h>
@@ -18,6 +19,8 @@
 #define PTE_P		BIT_ULL(0)
 #define PTE_W		BIT_ULL(1)
 #define PTE_U		BIT_ULL(2)
+#define PTE_A		BIT_ULL(5)
+#define PTE_D		BIT_ULL(6)
 #define PTE_PS		BIT_ULL(7)
 #define PTE_XD		BIT_ULL(63)
 
@@ -280,6 +283,35 @@ static bool allowed(const struct thv_guest_paging *paging, u32 permissions, u32 
 	return !(access & THV_ACCESS_EXECUTE) || (permissions & THV_ACCESS_EXECUTE);
 }
 
+/* ---- step 4: accessed and dirty, SDM 4.8 ---- */
+
+/*
+ * An entry that is not any more what the walk went by may lead elsewhere now: its flags are not
+ * set, and all begins again. A PDPTE has no flags.
+ */
+static enum thv_walk_result set_flags(const struct thv_walk_memory *memory,
+				      const struct format *format, u32 access,
+				      struct thv_walk *walk)
+{
+	u32 i;
+
+	for (i = format == &formats[PAE] ? 1 : 0; i < walk->levels; i++) {
+		struct thv_translate_level *at = &walk->level[i];
+		bool written = (at->flags & THV_LEVEL_LEAF) && (access & THV_ACCESS_WRITE);
+		u64 new = at->entry | PTE_A | (written ? PTE_D : 0);
+		int err;
+
+		if (new == at->entry)
+			continue;
+		err = memory->update(memory->opaque, at->address, at->entry, new, format->entry);
+		if (err == -EAGAIN)
+			return THV_WALK_CHANGED;
+		if (!err)
+			at->entry = new;
+	}
+	return THV_WALK_OK;
+}
+
 /* SDM 3.3.7.1: the bits above those that are translated repeat the highest of them */
 static bool is_address(const struct thv_guest_paging *paging, u64 gla)
 {
@@ -329,5 +361,5 @@ enum thv_walk_result thv_walk(const struct thv_guest_paging *paging,
 	if (!allowed(paging, walk->permissions, access))
 		return fault(paging, access, THV_PF_PRESENT, walk);
 	walk->gpa = page_address(format, page) | (gla & (walk->page_size - 1));
-	return THV_WALK_OK;
+	return memory->update ? set_flags(memory, format, access, walk) : THV_WALK_OK;
 }

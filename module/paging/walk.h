@@ -42,13 +42,17 @@ struct thv_guest_paging {
 };
 
 /**
- * struct thv_walk_memory - how the walker reads guest memory.
+ * struct thv_walk_memory - how the walker reads guest memory, and writes flags there.
  * @read: an entry of @size (4 or 8) bytes at @gpa, which is aligned; the result is
  *	zero-extended. Other than 0: there is no memory.
- * @opaque: for @read.
+ * @update: make @new of an entry that was read as @old, in one atomic step. -EAGAIN: it is not
+ *	@old any more; other errors: it cannot be written, and keeps its flags as in ROM. NULL: the walk
+ *	is for somebody who only looks.
+ * @opaque: for both.
  */
 struct thv_walk_memory {
 	int (*read)(void *opaque, u64 gpa, u64 *entry, unsigned int size);
+	int (*update)(void *opaque, u64 gpa, u64 old, u64 new, unsigned int size);
 	void *opaque;
 };
 
@@ -57,6 +61,7 @@ enum thv_walk_result {
 	THV_WALK_FAULT,			/* #PF with error_code */
 	THV_WALK_NON_CANONICAL,		/* the address is none: #GP or #SS */
 	THV_WALK_NO_TABLE,		/* gpa, of a table entry, is not memory */
+	THV_WALK_CHANGED,		/* an entry changed while its flags were set: walk again */
 };
 
 /**

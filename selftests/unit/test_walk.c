@@ -5,6 +5,7 @@
  * each rule stands as the manual's own list has it (SDM 4.6.1, 4.7, tables 4-4 to 4-20), bit by
  * bit and case by case, and every combination is tried.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <linux/kernel.h>
@@ -37,6 +38,28 @@ static int read_memory(void *opaque, u64 gpa, u64 *value, unsigned int size)
 }
 
 static const struct thv_walk_memory guest = { .read = read_memory };
+
+/* A guest that rewrites an entry between the read and the update: this one, by its place; -1: none */
+static int rewritten = -1;
+
+static int update_memory(void *opaque, u64 gpa, u64 old, u64 new, unsigned int size)
+{
+	unsigned int i;
+
+	for (i = 0; i < entries; i++)
+		if (memory[i].gpa == gpa && memory[i].size == size)
+			break;
+	if (i == entries)
+		return -EFAULT;
+	if ((int)i == rewritten)
+		memory[i].value ^= 1ULL << 9;	/* ignored by the processor, but another entry */
+	if (memory[i].value != old)
+		return -EAGAIN;
+	memory[i].value = new;
+	return 0;
+}
+
+static const struct thv_walk_memory written_guest = { .read = read_memory, .update = update_memory };
 
 /* ---- modes ---- */
 
@@ -307,12 +330,41 @@ static struct right grant(const struct mode *mode, const struct thv_guest_paging
 	return r;
 }
 
+/* SDM 4.8: accessed in each entry that was used, dirty in the one that maps the page; PDPTEs have none */
+static u64 expect_flags(const struct mode *mode, unsigned int place, u32 access)
+{
+	if (is_pae(mode) && !place)
+		return 0;
+	return place + 1 == entries && (access & THV_ACCESS_WRITE) ? 0x60 : 0x20;
+}
+
+static void check_flags(const struct mode *mode, const struct thv_guest_paging *p, bool allowed,
+			u32 access)
+{
+	struct entry before[THV_WALK_LEVELS];
+	struct thv_walk walk;
+	unsigned int i;
+
+	memcpy(before, memory, sizeof(before));
+	for (i = 0; i < entries; i++)
+		memory[i].value &= ~0x60ULL;
+	tap_check(thv_walk(p, &written_guest, mode->gla, access, &walk) ==
+		  (allowed ? THV_WALK_OK : THV_WALK_FAULT), "%s: with flags", mode->name);
+	for (i = 0; i < entries; i++)
+		tap_check((memory[i].value & 0x60) == (allowed ? expect_flags(mode, i, access) : 0),
+			  "%s: access %#x: entry %u is %#llx", mode->name, access, i,
+			  memory[i].value);
+	memcpy(memory, before, sizeof(before));
+}
+
 static void check_access(const struct mode *mode, const struct thv_guest_paging *p, struct right r,
 			 u32 access)
 {
 	bool expected = expect_allowed(p, r, access);
 	struct thv_walk walk;
 	enum thv_walk_result result = thv_walk(p, &guest, mode->gla, access, &walk);
+
+	check_flags(mode, p, expected, access);
 
 	tap_check(result == (expected ? THV_WALK_OK : THV_WALK_FAULT),
 		  "%s: user %d write %d xd %d access %#x cr0 %#llx cr4 %#llx efer %#llx ac %d: %s",
@@ -463,6 +515,26 @@ static void test_reserved_before_permission(void)
 	       "an entry above that is not present is told before either");
 }
 
+/* An entry that changed meanwhile gets no flag, and the walk counts for nothing */
+static void test_rewritten(void)
+{
+	struct thv_walk walk;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(modes); i++) {
+		struct thv_guest_paging paging = paging_of(&modes[i]);
+
+		build(&modes[i], &paging);
+		memory[entries - 1].value &= ~0x60ULL;
+		rewritten = entries - 1;
+		tap_check(thv_walk(&paging, &written_guest, modes[i].gla, THV_ACCESS_WRITE, &walk) ==
+			  THV_WALK_CHANGED && !(memory[entries - 1].value & 0x60),
+			  "%s: the page's entry changed", modes[i].name);
+		rewritten = -1;
+	}
+	tap_ok(tap_held(), "an entry that the guest rewrites during the walk gets no flag");
+}
+
 /* ---- PAE's registers: SDM table 4-8 ---- */
 
 static void test_pdptr(void)
@@ -574,6 +646,7 @@ int main(void)
 	test_permissions();
 	test_reserved();
 	test_reserved_before_permission();
+	test_rewritten();
 	test_pdptr();
 	test_mode_names();
 	test_pse36();
