@@ -165,6 +165,8 @@ struct thv_backend {
 	void (*virtual_interrupts)(struct thv_vcpu *vcpu, int irr, int isr);
 
 	void (*flush)(struct thv_vcpu *vcpu, enum thv_flush kind);
+	/* Shadow paging: where the processor's walk begins, from the next entry on */
+	void (*set_root)(struct thv_vcpu *vcpu, u64 root);
 
 	/*
 	 * Which rules of entry would the next one break? Their number, and a line each, ended by a

@@ -439,6 +439,13 @@ static void signature_now(const struct thv_vcpu *vcpu, u32 subleaf, struct cpuid
 }
 
 /* Even a level that does not exist has ECX's low byte and the id (SDM volume 2, CPUID) */
+/* Under shadow paging INVPCID would have to be carried out for the guest: there it is not offered */
+static void subleaves_now(const struct thv_vcpu *vcpu, u32 subleaf, struct cpuid_regs *regs)
+{
+	if (vcpu && !subleaf && !(vcpu->vm->features & THV_FEATURE_INVPCID))
+		regs->ebx &= ~BIT(X86_FEATURE_INVPCID % 32);
+}
+
 static void topology_now(const struct thv_vcpu *vcpu, u32 subleaf, struct cpuid_regs *regs)
 {
 	if (vcpu && subleaf == 1)
@@ -498,7 +505,7 @@ static const struct leaf {
 	{ 0x2, 0, descriptors },
 	{ 0x4, 5, cache },
 	{ 0x6, 0, features_only },
-	{ 0x7, 3, subleaves },
+	{ 0x7, 3, subleaves, subleaves_now },
 	{ 0xb, 2, topology, topology_now },
 	{ XSAVE_LEAF, MAX_SUBLEAVES, xsave, xsave_now },
 	{ 0x15, 0, tsc_ratio },

@@ -216,7 +216,8 @@ static int __init thv_init(void)
 			return err;
 		}
 	}
-	pr_info("%s on %u CPUs\n", thv_backend->name, num_online_cpus());
+	pr_info("%s on %u CPUs; guests are translated by %s\n", thv_backend->name, num_online_cpus(),
+		thv_caps.used & THV_FEATURE_EPT ? "EPT, or shadow paging by choice" : "shadow paging");
 	print_features("in use", thv_caps.used);
 	print_features("found and not used", thv_caps.offered & ~thv_caps.used);
 	return 0;

@@ -20,6 +20,7 @@
 #include <asm/apicdef.h>
 #include "debug.h"
 #include "paging/ept.h"
+#include "paging/shadow.h"
 #include "paging/touched.h"
 #include "trace.h"
 #include "vcpu.h"
@@ -91,12 +92,17 @@ int thv_memory_init(struct thv_vm *vm)
 	err = init_tables(vm);
 	if (err)
 		goto no_tables;
+	err = thv_shadow_init(vm);
+	if (err)
+		goto no_shadow;
 	err = mmu_notifier_register(&map->notifier, current->mm);
 	if (err)
 		goto no_notifier;
 	return 0;
 
 no_notifier:
+	thv_shadow_exit(vm);
+no_shadow:
 	destroy_tables(map);
 no_tables:
 	cleanup_srcu_struct(&map->slots_srcu);
@@ -135,6 +141,7 @@ void thv_memory_destroy(struct thv_vm *vm)
 	thv_gather_finish(&map->tables, &gather);
 	write_unlock(&map->mmu_lock);
 
+	thv_shadow_exit(vm);
 	free_bitmaps(rcu_dereference_protected(map->slots, true));
 	destroy_tables(map);
 	cleanup_srcu_struct(&map->slots_srcu);
@@ -320,7 +327,7 @@ static void restrict_leaf(struct thv_tables *tables, struct thv_gather *gather, 
 	if ((set & THV_MEMORY_LOG_DIRTY) && level > 1)
 		thv_table_remove(tables, gather, entry, gfn, level);
 	else
-		thv_table_clear(gather, entry, bits);
+		thv_table_clear(tables, gather, entry, gfn, level, bits);
 }
 
 static int change_flags(struct thv_vm *vm, struct thv_slot_plan *plan)
@@ -465,6 +472,35 @@ static int write_piece(const struct thv_slot *slot, u64 gpa, void *data, size_t 
 	return err;
 }
 
+/* An entry of a table, aligned, and so never in two pieces */
+struct exchange {
+	u64 old, new;
+};
+
+static int try_exchange(void __user *at, const struct exchange *exchange, size_t len)
+{
+	u64 old64 = exchange->old;
+	u32 old32 = exchange->old;
+
+	if (len == sizeof(u64))
+		return __try_cmpxchg_user((u64 __user *)at, &old64, exchange->new, no_u64);
+	return __try_cmpxchg_user((u32 __user *)at, &old32, (u32)exchange->new, no_u32);
+}
+
+static int exchange_piece(const struct thv_slot *slot, u64 gpa, void *data, size_t len)
+{
+	u64 hva = thv_slot_hva(slot, gpa >> PAGE_SHIFT) + offset_in_page(gpa);
+	int failed;
+
+	if ((slot->flags & THV_MEMORY_READONLY) || !access_ok(u64_to_user_ptr(hva), len))
+		return -EFAULT;
+	failed = try_exchange(u64_to_user_ptr(hva), data, len);
+	if (failed)
+		return failed < 0 ? failed : -EAGAIN;
+	thv_touched_record(slot->dirty, (gpa >> PAGE_SHIFT) - slot->gfn, 1);
+	return 0;
+}
+
 typedef int (*piece_fn)(const struct thv_slot *slot, u64 gpa, void *data, size_t len);
 
 /* A range may run on from one slot into the next. */
@@ -506,6 +542,15 @@ int thv_read_guest(struct thv_vm *vm, u64 gpa, void *data, size_t len)
 	return each_piece(vm, gpa, data, len, read_piece);
 }
 
+/* The guest cannot have seen it: its own writes to a table that is shadowed fault, ours do not */
+static void note_written(struct thv_memory_map *map, u64 first, u64 last)
+{
+	write_lock(&map->mmu_lock);
+	for (; first <= last; first++)
+		thv_shadow_unsync(map->shadow, first);
+	write_unlock(&map->mmu_lock);
+}
+
 /**
  * thv_write_guest() - Write guest memory; it counts as dirty.
  * @vm: the VM; it is the caller's process's.
@@ -518,5 +563,27 @@ int thv_read_guest(struct thv_vm *vm, u64 gpa, void *data, size_t len)
  */
 int thv_write_guest(struct thv_vm *vm, u64 gpa, const void *data, size_t len)
 {
-	return each_piece(vm, gpa, (void *)data, len, write_piece);
+	int err = each_piece(vm, gpa, (void *)data, len, write_piece);
+
+	if (vm->memory.shadow)
+		note_written(&vm->memory, gpa >> PAGE_SHIFT, (gpa + len - 1) >> PAGE_SHIFT);
+	return err;
+}
+
+/**
+ * thv_cmpxchg_guest() - Change an entry of a guest's table, unless somebody else has.
+ * @vm: the VM; it is the caller's process's.
+ * @gpa: where; aligned to @size.
+ * @old: what it must be.
+ * @new: what it shall be.
+ * @size: 4 or 8 bytes.
+ *
+ * Context: may sleep (and wait for a page of the launcher's).
+ * Return: 0; -EAGAIN, it is not @old; -EFAULT, it is not writable memory.
+ */
+int thv_cmpxchg_guest(struct thv_vm *vm, u64 gpa, u64 old, u64 new, unsigned int size)
+{
+	struct exchange exchange = { .old = old, .new = new };
+
+	return each_piece(vm, gpa, &exchange, size, exchange_piece);
 }

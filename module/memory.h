@@ -55,6 +55,9 @@ enum thv_notice {
  */
 enum thv_next thv_memory_fault(struct thv_vcpu *vcpu, const struct thv_fault *fault);
 
+/* There is no page for an access, by no fault of the guest's: fills vcpu->run (MEMORY_FAULT). */
+enum thv_next thv_memory_no_page(struct thv_vcpu *vcpu, const struct thv_fault *fault, int err);
+
 int thv_memory_init(struct thv_vm *vm);		/* also registers the MMU notifier on current->mm */
 void thv_memory_destroy(struct thv_vm *vm);
 int thv_memory_set(struct thv_vm *vm, const struct thv_memory *args);
@@ -76,6 +79,9 @@ int thv_memory_map_private(struct thv_vm *vm, u64 gpa, struct page *page, bool w
  */
 int thv_read_guest(struct thv_vm *vm, u64 gpa, void *data, size_t len);
 int thv_write_guest(struct thv_vm *vm, u64 gpa, const void *data, size_t len);
+
+/* An entry of the guest's tables, in one atomic step: 0, -EAGAIN (it is not @old) or -EFAULT. */
+int thv_cmpxchg_guest(struct thv_vm *vm, u64 gpa, u64 old, u64 new, unsigned int size);
 
 /*
  * ... and for somebody who only looks, from any process that has done mmget_not_zero(vm->mm):

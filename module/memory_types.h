@@ -7,6 +7,7 @@
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
 #include <linux/srcu.h>
+#include "paging/shadow.h"
 #include "paging/table.h"
 #include "slots.h"
 
@@ -17,7 +18,8 @@
  * @slots: published under both locks; replaced as a whole, never changed in place.
  * @limits: what slots may not leave or touch; under @slots_lock.
  * @mmu_lock: the tables, and all below. Innermost; nobody takes it with interrupts off.
- * @tables: the second level.
+ * @tables: the second level: what the processor walks, or, with shadow paging, what @shadow is made of.
+ * @shadow: paging/shadow.h's; NULL: the processor has a second level.
  * @notifier: the host tells us here what it does to the launcher's memory.
  * @seq: goes up when a frame found earlier may no longer be the right one.
  * @invalidating: invalidations under way (started, not ended).
@@ -33,6 +35,7 @@ struct thv_memory_map {
 
 	rwlock_t mmu_lock;
 	struct thv_tables tables;
+	struct thv_shadow *shadow;
 	struct mmu_notifier notifier;
 	unsigned long seq;
 	unsigned int invalidating;

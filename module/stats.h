@@ -33,6 +33,11 @@
 	COUNTER(faults,		"second-level faults")				\
 	COUNTER(faults_mapped,	"second-level faults answered with a page")	\
 	COUNTER(faults_huge,	"... of those, with a 2 MiB page")		\
+	COUNTER(faults_guest,	"page faults of the guest's own, under shadow paging")	\
+	COUNTER(shadow_faults,	"page faults, under shadow paging")		\
+	COUNTER(shadow_tables,	"shadow tables made")				\
+	COUNTER(shadow_writes,	"first writes to guest tables in step")		\
+	COUNTER(shadow_syncs,	"flushes of the guest's that shadow tables followed")	\
 	COUNTER(flushes,	"TLB flushes done for this vCPU")		\
 	COUNTER(fpu_switches,	"times the guest's FPU state was loaded")	\
 	COUNTER(migrations,	"times the vCPU moved to another CPU")

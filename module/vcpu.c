@@ -910,14 +910,19 @@ static int fill_vcpu(struct thv_vcpu *vcpu)
 	err = thv_ledger_vcpu_create(vcpu);
 	if (err)
 		goto irq;
-	err = thv_backend->vcpu_create(vcpu);
+	err = thv_shadow_vcpu_init(vcpu);
 	if (err)
 		goto ledger;
+	err = thv_backend->vcpu_create(vcpu);
+	if (err)
+		goto shadow;
 	thv_vcpu_load(vcpu);
 	thv_vcpu_reset(vcpu, false);
 	thv_vcpu_put(vcpu);
 	return 0;
 
+shadow:
+	thv_shadow_vcpu_exit(vcpu);
 ledger:
 	thv_ledger_vcpu_destroy(vcpu);
 irq:
@@ -935,6 +940,7 @@ void thv_vcpu_destroy(struct thv_vcpu *vcpu)
 {
 	thv_debugger_forget(vcpu);
 	thv_backend->vcpu_destroy(vcpu);
+	thv_shadow_vcpu_exit(vcpu);
 	thv_ledger_vcpu_destroy(vcpu);
 	thv_irq_vcpu_destroy(vcpu);
 	fpu_free_guest_fpstate(&vcpu->fpu);

@@ -102,6 +102,7 @@ struct thv_vcpu {
 	u64 tsc_offset;
 	struct thv_msrs_soft msr;	/* values msr.c keeps: msr.h */
 	struct fpu_guest fpu;
+	struct thv_shadow_vcpu shadow;	/* paging/shadow.h; with shadow paging only */
 	struct thv_lapic lapic;
 	struct thv_events events;
 	DECLARE_BITMAP(eoi_pending, 256);

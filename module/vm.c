@@ -570,9 +570,22 @@ static const struct {
 #define KNOWN_FLAGS	(THV_VM_NO_VPID | THV_VM_NO_HUGE | THV_VM_NO_APICV | \
 			 THV_VM_NO_MONITOR_TRAP)
 
-static u64 features_in_use(u32 flags)
+/* What comes with EPT only: the processor says so (SDM 27.2.1.1), or it is about its tables */
+#define WITH_EPT (THV_FEATURE_EPT | THV_FEATURE_EPT_AD | THV_FEATURE_EPT_2M | THV_FEATURE_EPT_1G | \
+		  THV_FEATURE_EPT_EXECUTE_ONLY | THV_FEATURE_PML | THV_FEATURE_UNRESTRICTED)
+/* INVPCID is not offered under shadow paging: it would have to be carried out for the guest */
+#define NOT_SHADOWED (WITH_EPT | THV_FEATURE_INVPCID)
+
+static u32 choose_paging(u32 wanted)
 {
-	u64 features = thv_caps.used;
+	if (wanted != THV_PAGING_DEFAULT)
+		return wanted;
+	return thv_caps.used & THV_FEATURE_EPT ? THV_PAGING_EPT : THV_PAGING_SHADOW;
+}
+
+static u64 features_in_use(u32 paging, u32 flags)
+{
+	u64 features = thv_caps.used & ~(paging == THV_PAGING_SHADOW ? NOT_SHADOWED : 0);
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(without); i++)
@@ -587,8 +600,8 @@ static int check_create(const struct thv_create_vm *args)
 		return -EINVAL;
 	if (!name_valid(args->name))
 		return -EINVAL;
-	if (args->paging == THV_PAGING_SHADOW || !(thv_caps.used & THV_FEATURE_EPT))
-		return -EOPNOTSUPP;	/* there is no shadow paging yet */
+	if (args->paging == THV_PAGING_EPT && !(thv_caps.used & THV_FEATURE_EPT))
+		return -EOPNOTSUPP;
 	return 0;
 }
 
@@ -605,9 +618,9 @@ static void fill(struct thv_vm *vm, const struct thv_create_vm *args)
 	vm->owner = current_euid();
 	vm->net = current->nsproxy->net_ns->net_cookie;
 	vm->mm = current->mm;
-	vm->paging = THV_PAGING_EPT;
+	vm->paging = choose_paging(args->paging);
 	vm->flags = args->flags;
-	vm->features = features_in_use(args->flags);
+	vm->features = features_in_use(vm->paging, args->flags);
 	thv_tsc_vm_init(vm);
 	if (args->name[0])
 		strscpy(vm->name, args->name, sizeof(vm->name));

@@ -107,7 +107,7 @@ enum thv_paging {
  * The descriptor is close-on-exec.
  *
  * Errors: -EINVAL, an unknown @paging or flag, a bad @name; -EOPNOTSUPP, this
- * processor (or this version of thv) has no such paging; -EMFILE, -ENFILE, no
+ * processor has no EPT; -EMFILE, -ENFILE, no
  * descriptor left; -ENOSPC, no VM number left.
  */
 struct thv_create_vm {
@@ -712,6 +712,9 @@ struct thv_translate_level {
  * @cr0, @cr3, @cr4, @efer, @rflags: out; what the translation was made by: which
  *	format the guest's tables have, and what its supervisor may do.
  * @phys_bits: out; MAXPHYADDR as the guest is told: bits from there on are reserved.
+ * @paging: out; enum thv_paging of the VM.
+ * @shadow_levels, @shadow: out; with shadow paging: the tables that the processor walks for @gla, root
+ *	first. There @second is what these are made of, and no processor walks it.
  * @reserved2: out; 0.
  *
  * Errors: -EBUSY, the vCPU is running.
@@ -736,7 +739,10 @@ struct thv_translate {
 	__u64 efer;
 	__u64 rflags;
 	__u32 phys_bits;
+	__u32 paging;
+	__u32 shadow_levels;
 	__u32 reserved2;
+	struct thv_translate_level shadow[4];
 };
 
 /**

@@ -36,6 +36,7 @@ static u64 ept_leaf(unsigned int level, u32 access)
 	.levels		= 4,						\
 	.present	= VMX_EPT_RWX_MASK,				\
 	.writable	= VMX_EPT_WRITABLE_MASK,			\
+	.executable	= VMX_EPT_EXECUTABLE_MASK,			\
 	.large		= THV_EPT_LARGE,				\
 	.address	= THV_EPT_ADDRESS,				\
 	.table		= VMX_EPT_RWX_MASK,				\

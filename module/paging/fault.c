@@ -308,6 +308,24 @@ static bool copy_slot(struct thv_memory_map *map, u64 gfn, struct thv_slot *slot
 }
 
 /**
+ * thv_memory_no_page() - An access that would be right finds no page.
+ * @vcpu: whose.
+ * @fault: what it was about.
+ * @err: why: -ENOMEM.
+ *
+ * Return: to user, with @vcpu->run filled in.
+ */
+enum thv_next thv_memory_no_page(struct thv_vcpu *vcpu, const struct thv_fault *fault, int err)
+{
+	struct thv_slot slot;
+
+	trace_thv_page_fault(vcpu, fault, THV_FAULT_MEMORY);
+	if (!copy_slot(&vcpu->vm->memory, fault->gpa >> PAGE_SHIFT, &slot))
+		slot = (struct thv_slot){ .gfn = fault->gpa >> PAGE_SHIFT };
+	return memory_fault_exit(vcpu, fault, &slot, err);
+}
+
+/**
  * thv_memory_fault() - Answer a second-level fault.
  * @vcpu: whose; loaded, and this is its thread.
  * @fault: what it was about.

@@ -139,18 +139,23 @@ void thv_table_remove(struct thv_tables *tables, struct thv_gather *gather, u64 
 	u64 old = take(gather, entry);
 
 	account(tables, old, -(long)thv_table_frames(level));
+	tables->owner->restricted(tables, gfn, level);
 	tables->owner->removed(tables, gather, gfn, level, old);
 }
 
 /**
  * thv_table_clear() - Clear bits of a page's entry.
+ * @tables: the tree.
  * @gather: is told to flush if there was something to clear.
  * @entry: the entry.
+ * @gfn: its first frame.
+ * @level: where it is.
  * @bits: flags or permissions; not all of what makes it present.
  *
  * Return: were any of @bits set?
  */
-bool thv_table_clear(struct thv_gather *gather, u64 *entry, u64 bits)
+bool thv_table_clear(struct thv_tables *tables, struct thv_gather *gather, u64 *entry,
+		     u64 gfn, unsigned int level, u64 bits)
 {
 	u64 old = READ_ONCE(*entry);
 
@@ -158,6 +163,7 @@ bool thv_table_clear(struct thv_gather *gather, u64 *entry, u64 bits)
 		if (!(old & bits))
 			return false;
 	} while (!try_cmpxchg64(entry, &old, old & ~bits));
+	tables->owner->restricted(tables, gfn, level);
 	gather->flush = true;
 	return true;
 }
@@ -363,6 +369,30 @@ int thv_table_map(struct thv_tables *tables, u64 gfn, unsigned int level, u64 le
 	}
 	set_leaf(tables, &table[index_of(gfn, level)], gfn, level, leaf);
 	return 0;
+}
+
+/**
+ * thv_table_lookup() - The page that a frame is in.
+ * @tables: the tree.
+ * @gfn: the frame.
+ * @level: out: its size; set in any case.
+ *
+ * Return: its entry; 0: there is none.
+ */
+u64 thv_table_lookup(const struct thv_tables *tables, u64 gfn, unsigned int *level)
+{
+	const struct thv_table_format *format = tables->format;
+	const u64 *table = tables->root;
+
+	for (*level = format->levels; ; --*level) {
+		u64 entry = READ_ONCE(table[index_of(gfn, *level)]);
+
+		if (!(entry & format->present))
+			return 0;
+		if (thv_table_is_leaf(format, entry, *level))
+			return entry;
+		table = table_of(tables, entry);
+	}
 }
 
 /**

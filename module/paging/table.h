@@ -28,6 +28,7 @@
  * @levels: of the walk; the root is at this level, 4 KiB pages at level 1.
  * @present: an entry with none of these bits set translates nothing.
  * @writable: the page may be written.
+ * @executable: ... be executed.
  * @large: an entry above level 1 is a page, not a table.
  * @accessed: set by the processor on use; 0: it does not.
  * @dirty: set by the processor on a write; 0: it does not.
@@ -39,6 +40,7 @@ struct thv_table_format {
 	unsigned int levels;
 	u64 present;
 	u64 writable;
+	u64 executable;
 	u64 large;
 	u64 accessed;
 	u64 dirty;
@@ -64,13 +66,15 @@ struct thv_gather {
 /**
  * struct thv_tables_owner - what the engine needs of whom the tables belong to.
  * @removed: the page @old, at @level from @gfn on, has been taken out, with its flags.
+ * @restricted: the page at @level from @gfn on permits less than it did, or nothing.
  * @flush: return when no processor uses a translation that is not in the tables any more.
  *
- * Both are called with the owner's lock held, from where nothing may sleep.
+ * All are called with the owner's lock held, from where nothing may sleep.
  */
 struct thv_tables_owner {
 	void (*removed)(struct thv_tables *tables, const struct thv_gather *gather,
 			u64 gfn, unsigned int level, u64 old);
+	void (*restricted)(struct thv_tables *tables, u64 gfn, unsigned int level);
 	void (*flush)(struct thv_tables *tables);
 };
 
@@ -120,7 +124,9 @@ void thv_table_each(struct thv_tables *tables, struct thv_gather *gather, u64 fi
 void thv_table_zap(struct thv_tables *tables, struct thv_gather *gather, u64 first, u64 last);
 void thv_table_remove(struct thv_tables *tables, struct thv_gather *gather, u64 *entry,
 		      u64 gfn, unsigned int level);
-bool thv_table_clear(struct thv_gather *gather, u64 *entry, u64 bits);
+bool thv_table_clear(struct thv_tables *tables, struct thv_gather *gather, u64 *entry,
+		     u64 gfn, unsigned int level, u64 bits);
+u64 thv_table_lookup(const struct thv_tables *tables, u64 gfn, unsigned int *level);
 u32 thv_table_trace(const struct thv_tables *tables, u64 gfn, struct thv_translate_level *out);
 
 void thv_gather_init(struct thv_gather *gather);

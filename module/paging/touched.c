@@ -14,6 +14,7 @@
 #include <linux/swap.h>
 #include <linux/uaccess.h>
 #include "../vcpu.h"
+#include "shadow.h"
 #include "touched.h"
 
 static struct thv_vm *vm_of(struct thv_tables *tables)
@@ -90,6 +91,7 @@ static void flush_all(struct thv_tables *tables)
 
 const struct thv_tables_owner thv_memory_owner = {
 	.removed = page_removed,
+	.restricted = thv_shadow_restricted,
 	.flush = flush_all,
 };
 
@@ -110,7 +112,7 @@ bool thv_touched_take(struct thv_tables *tables, struct thv_gather *gather, u64 
 	const struct thv_slot *slot = slot_of(tables, gfn);
 
 	if (tables->format->accessed) {
-		if (!thv_table_clear(gather, entry, tables->format->accessed))
+		if (!thv_table_clear(tables, gather, entry, gfn, level, tables->format->accessed))
 			return false;
 	} else {
 		thv_table_remove(tables, gather, entry, gfn, level);
@@ -130,8 +132,8 @@ static void harvest_dirty(struct thv_tables *tables, struct thv_gather *gather, 
 	const struct thv_slot *slot = arg;
 
 	if (!tables->format->dirty)
-		thv_table_clear(gather, entry, tables->format->writable);
-	else if (thv_table_clear(gather, entry, tables->format->dirty))
+		thv_table_clear(tables, gather, entry, gfn, level, tables->format->writable);
+	else if (thv_table_clear(tables, gather, entry, gfn, level, tables->format->dirty))
 		thv_touched_record(slot->dirty, gfn - slot->gfn, level);
 }
 

@@ -55,6 +55,32 @@ static bool readable(struct thv_vm *vm, const struct thv_translate *args, bool p
 	return !copy_from_user(&byte, u64_to_user_ptr(args->hva), 1);
 }
 
+/* Where host memory lies, to those who may know it */
+static void hide(struct thv_translate_level *level, u32 levels, u64 address)
+{
+	u32 i;
+
+	for (i = 0; i < levels; i++) {
+		level[i].address = 0;
+		level[i].entry &= ~address;
+	}
+}
+
+/* What the processor walks under shadow paging. A guest-physical address has no place there. */
+static void show_shadow(struct thv_vcpu *vcpu, struct thv_translate *args)
+{
+	struct thv_memory_map *map = &vcpu->vm->memory;
+
+	args->paging = vcpu->vm->paging;
+	if (!map->shadow || (args->access & THV_ACCESS_PHYSICAL))
+		return;
+	read_lock(&map->mmu_lock);
+	args->shadow_levels = thv_shadow_trace(vcpu, args->gla, args->shadow);
+	read_unlock(&map->mmu_lock);
+	if (!capable(CAP_SYS_ADMIN))
+		hide(args->shadow, args->shadow_levels, PTE_PFN_MASK);
+}
+
 /*
  * The second level's part. Where host memory lies physically is not for everybody to know
  * (as with /proc/PID/pagemap): without the capability, addresses read 0.
@@ -62,8 +88,7 @@ static bool readable(struct thv_vm *vm, const struct thv_translate *args, bool p
 static bool show_second(struct thv_vm *vm, struct thv_translate *args)
 {
 	struct thv_memory_map *map = &vm->memory;
-	bool mapped, told = capable(CAP_SYS_ADMIN);
-	u32 i;
+	bool mapped;
 
 	if (args->gpa >> map->limits.phys_bits)
 		return false;
@@ -72,10 +97,8 @@ static bool show_second(struct thv_vm *vm, struct thv_translate *args)
 	read_unlock(&map->mmu_lock);
 
 	mapped = args->second[args->second_levels - 1].flags & THV_LEVEL_LEAF;
-	for (i = 0; i < args->second_levels && !told; i++) {
-		args->second[i].address = 0;
-		args->second[i].entry &= ~map->tables.format->address;
-	}
+	if (!capable(CAP_SYS_ADMIN))
+		hide(args->second, args->second_levels, map->tables.format->address);
 	return mapped;
 }
 
@@ -158,6 +181,7 @@ static int follow(struct thv_vcpu *vcpu, struct thv_translate *args, bool peek)
 	else
 		result = thv_walk(&paging, &memory, args->gla, args->access, &walk);
 	show_walk(&walk, args);
+	show_shadow(vcpu, args);
 	if (result == THV_WALK_FAULT)
 		args->result = THV_TRANSLATE_GUEST_FAULT;
 	else if (result == THV_WALK_NON_CANONICAL)

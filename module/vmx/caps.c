@@ -73,6 +73,7 @@ static const struct control {
 	{ CPU, CPU_BASED_INTR_WINDOW_EXITING, LATER, "interrupt-window exiting" },
 	{ CPU, CPU_BASED_USE_TSC_OFFSETTING, MANDATORY, "use TSC offsetting" },
 	{ CPU, CPU_BASED_HLT_EXITING, MANDATORY, "HLT exiting" },
+	{ CPU, CPU_BASED_INVLPG_EXITING, LATER, "INVLPG exiting" },
 	{ CPU, CPU_BASED_MWAIT_EXITING, MANDATORY, "MWAIT exiting" },
 	{ CPU, CPU_BASED_RDPMC_EXITING, MANDATORY, "RDPMC exiting" },
 	{ CPU, CPU_BASED_CR3_LOAD_EXITING, LATER, "CR3-load exiting" },
@@ -89,13 +90,13 @@ static const struct control {
 	{ CPU, CPU_BASED_ACTIVATE_SECONDARY_CONTROLS, MANDATORY, "activate secondary controls" },
 
 	{ CPU2, SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES, OPTIONAL, "virtualize APIC accesses" },
-	{ CPU2, SECONDARY_EXEC_ENABLE_EPT, MANDATORY, "enable EPT", THV_FEATURE_EPT },
+	{ CPU2, SECONDARY_EXEC_ENABLE_EPT, OPTIONAL, "enable EPT", THV_FEATURE_EPT },
 	{ CPU2, SECONDARY_EXEC_ENABLE_RDTSCP, OPTIONAL, "enable RDTSCP", THV_FEATURE_RDTSCP },
 	{ CPU2, SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE, OPTIONAL, "virtualize x2APIC mode",
 	  THV_FEATURE_VIRTUAL_X2APIC },
 	{ CPU2, SECONDARY_EXEC_ENABLE_VPID, OPTIONAL, "enable VPID", THV_FEATURE_VPID },
 	{ CPU2, SECONDARY_EXEC_WBINVD_EXITING, WANTED, "WBINVD exiting" },
-	{ CPU2, SECONDARY_EXEC_UNRESTRICTED_GUEST, WANTED, "unrestricted guest",
+	{ CPU2, SECONDARY_EXEC_UNRESTRICTED_GUEST, OPTIONAL, "unrestricted guest",
 	  THV_FEATURE_UNRESTRICTED },
 	{ CPU2, SECONDARY_EXEC_APIC_REGISTER_VIRT, OPTIONAL, "APIC-register virtualization",
 	  THV_FEATURE_APIC_REGISTERS },
@@ -110,16 +111,16 @@ static const struct control {
 	{ EXIT, VM_EXIT_SAVE_DEBUG_CONTROLS, MANDATORY, "save debug controls" },
 	{ EXIT, VM_EXIT_HOST_ADDR_SPACE_SIZE, MANDATORY, "host address-space size" },
 	{ EXIT, VM_EXIT_LOAD_IA32_PERF_GLOBAL_CTRL, OPTIONAL, "load IA32_PERF_GLOBAL_CTRL (exit)" },
-	{ EXIT, VM_EXIT_SAVE_IA32_PAT, MANDATORY, "save IA32_PAT" },
-	{ EXIT, VM_EXIT_LOAD_IA32_PAT, MANDATORY, "load IA32_PAT (exit)" },
-	{ EXIT, VM_EXIT_SAVE_IA32_EFER, MANDATORY, "save IA32_EFER" },
-	{ EXIT, VM_EXIT_LOAD_IA32_EFER, MANDATORY, "load IA32_EFER (exit)" },
+	{ EXIT, VM_EXIT_SAVE_IA32_PAT, WANTED, "save IA32_PAT" },
+	{ EXIT, VM_EXIT_LOAD_IA32_PAT, WANTED, "load IA32_PAT (exit)" },
+	{ EXIT, VM_EXIT_SAVE_IA32_EFER, WANTED, "save IA32_EFER" },
+	{ EXIT, VM_EXIT_LOAD_IA32_EFER, WANTED, "load IA32_EFER (exit)" },
 
 	{ ENTRY, VM_ENTRY_LOAD_DEBUG_CONTROLS, MANDATORY, "load debug controls" },
 	{ ENTRY, VM_ENTRY_IA32E_MODE, LATER, "IA-32e mode guest" },
 	{ ENTRY, VM_ENTRY_LOAD_IA32_PERF_GLOBAL_CTRL, OPTIONAL, "load IA32_PERF_GLOBAL_CTRL (entry)" },
-	{ ENTRY, VM_ENTRY_LOAD_IA32_PAT, MANDATORY, "load IA32_PAT (entry)" },
-	{ ENTRY, VM_ENTRY_LOAD_IA32_EFER, MANDATORY, "load IA32_EFER (entry)" },
+	{ ENTRY, VM_ENTRY_LOAD_IA32_PAT, WANTED, "load IA32_PAT (entry)" },
+	{ ENTRY, VM_ENTRY_LOAD_IA32_EFER, WANTED, "load IA32_EFER (entry)" },
 };
 
 /* Bits of IA32_VMX_EPT_VPID_CAP (SDM A.10) */
@@ -219,15 +220,45 @@ static int choose_controls(void)
 	return err;
 }
 
+/*
+ * EPT came with VMCS fields for IA32_PAT, which decides about memory types there, and IA32_EFER. Shadow
+ * paging does without: the types are ours (regs.c), and switch.c knows how to switch EFER.
+ */
+#define EXIT_WITH_EPT	(VM_EXIT_SAVE_IA32_PAT | VM_EXIT_LOAD_IA32_PAT | \
+			 VM_EXIT_SAVE_IA32_EFER | VM_EXIT_LOAD_IA32_EFER)
+#define ENTRY_WITH_EPT	(VM_ENTRY_LOAD_IA32_PAT | VM_ENTRY_LOAD_IA32_EFER)
+
+static bool has_ept(void)
+{
+	return vmx_can2(SECONDARY_EXEC_ENABLE_EPT) &&
+	       (vmx_caps.exit & EXIT_WITH_EPT) == EXIT_WITH_EPT &&
+	       (vmx_caps.entry & ENTRY_WITH_EPT) == ENTRY_WITH_EPT;
+}
+
+/* Tables of 64-bit entries that forbid execution, which the host has to use, too */
+static int check_shadow(void)
+{
+	thv_caps.offered &= ~(THV_FEATURE_EPT | THV_FEATURE_UNRESTRICTED);
+	if (boot_cpu_has(X86_FEATURE_NX))
+		return 0;
+	pr_err("this processor has neither EPT nor page tables that forbid execution (NX), which thv needs. If the firmware has \"execute disable\" switched off, switch it on\n");
+	return -EOPNOTSUPP;
+}
+
 static int check_ept_vpid(void)
 {
 	int i, err = 0;
 
+	if (!has_ept()) {
+		err = check_shadow();
+		if (err || !vmx_can2(SECONDARY_EXEC_ENABLE_VPID))
+			return err;
+	}
 	rdmsrl(MSR_IA32_VMX_EPT_VPID_CAP, vmx_caps.ept_vpid);
 	for (i = 0; i < ARRAY_SIZE(ept_vpid); i++) {
 		if ((vmx_caps.ept_vpid & ept_vpid[i].bits) == ept_vpid[i].bits) {
 			thv_caps.offered |= ept_vpid[i].feature;
-		} else if (ept_vpid[i].mandatory) {
+		} else if (ept_vpid[i].mandatory && has_ept()) {
 			pr_err("this processor's EPT lacks \"%s\", which thv needs\n",
 			       ept_vpid[i].name);
 			err = -EOPNOTSUPP;

@@ -11,6 +11,10 @@
  * mode without paging is then made with paging: an identity page table of our own, 32-bit format
  * with 4-MByte pages, that the guest cannot tell from none. Its CR3 is kept aside meanwhile. Real
  * mode cannot be made that way.
+ *
+ * Under shadow paging (paging/shadow.h) the processor is always paging, with our tables, which have 64-bit
+ * entries: CR4.PAE is 1, and EFER.NXE, and CR0.WP, without which nothing could be kept from a
+ * supervisor. What the guest has in CR3 is in vcpu->shadow.
  */
 #include <linux/bitfield.h>
 #include <linux/mm.h>
@@ -39,16 +43,22 @@
 
 static struct page *identity;
 
-static u64 cr4_guest(void)
+/* What a guest under shadow paging changes of its paging, the shadow tables have to follow */
+static u64 cr0_guest(const struct vmx_vcpu *vmx)
 {
-	return CR4_GUEST & thv_cr4_allowed();
+	return CR0_GUEST & ~(vmx_shadows(vmx) ? X86_CR0_WP : 0);
+}
+
+static u64 cr4_guest(const struct vmx_vcpu *vmx)
+{
+	return CR4_GUEST & thv_cr4_allowed() & ~(vmx_shadows(vmx) ? X86_CR4_PGE : 0);
 }
 
 u64 vmx_cr0(struct vmx_vcpu *vmx)
 {
 	struct thv_vcpu *vcpu = &vmx->vcpu;
 
-	vcpu->cr0 = (vcpu->cr0 & ~CR0_GUEST) | (vmread(GUEST_CR0) & CR0_GUEST);
+	vcpu->cr0 = (vcpu->cr0 & ~cr0_guest(vmx)) | (vmread(GUEST_CR0) & cr0_guest(vmx));
 	return vcpu->cr0;
 }
 
@@ -56,19 +66,46 @@ u64 vmx_cr4(struct vmx_vcpu *vmx)
 {
 	struct thv_vcpu *vcpu = &vmx->vcpu;
 
-	vcpu->cr4 = (vcpu->cr4 & ~cr4_guest()) | (vmread(GUEST_CR4) & cr4_guest());
+	vcpu->cr4 = (vcpu->cr4 & ~cr4_guest(vmx)) | (vmread(GUEST_CR4) & cr4_guest(vmx));
 	return vcpu->cr4;
 }
 
 u64 vmx_cr3(struct vmx_vcpu *vmx)
 {
+	if (vmx_shadows(vmx))
+		return vmx->vcpu.shadow.cr3;
 	return vmx->forced_paging ? vmx->guest_cr3 : vmread(GUEST_CR3);
 }
 
-void vmx_cr_masks(void)
+/* Fields for PDPTEs came with EPT; without it the processor loads them at entry, from our table */
+void vmx_get_pdptrs(struct vmx_vcpu *vmx, u64 pdptr[4])
 {
-	vmwrite(CR0_GUEST_HOST_MASK, ~CR0_GUEST);
-	vmwrite(CR4_GUEST_HOST_MASK, ~cr4_guest());
+	int i;
+
+	if (vmx_shadows(vmx)) {
+		memcpy(pdptr, vmx->vcpu.shadow.pdptr, sizeof(vmx->vcpu.shadow.pdptr));
+		return;
+	}
+	for (i = 0; i < 4; i++)
+		pdptr[i] = vmread(GUEST_PDPTR0 + 2 * i);
+}
+
+void vmx_set_pdptrs(struct vmx_vcpu *vmx, const u64 pdptr[4])
+{
+	int i;
+
+	if (vmx_shadows(vmx)) {
+		memcpy(vmx->vcpu.shadow.pdptr, pdptr, sizeof(vmx->vcpu.shadow.pdptr));
+		return;
+	}
+	for (i = 0; i < 4; i++)
+		vmwrite(GUEST_PDPTR0 + 2 * i, pdptr[i]);
+}
+
+void vmx_cr_masks(struct vmx_vcpu *vmx)
+{
+	vmwrite(CR0_GUEST_HOST_MASK, ~cr0_guest(vmx));
+	vmwrite(CR4_GUEST_HOST_MASK, ~cr4_guest(vmx));
 }
 
 static u64 hardware_cr0(const struct vmx_vcpu *vmx)
@@ -77,6 +114,8 @@ static u64 hardware_cr0(const struct vmx_vcpu *vmx)
 
 	if (vmx->cpu2 & SECONDARY_EXEC_UNRESTRICTED_GUEST)
 		must &= ~(X86_CR0_PE | X86_CR0_PG);
+	if (vmx_shadows(vmx))
+		must |= X86_CR0_WP;
 	/* Guest memory is the host's write-back memory: a guest may not switch caches off */
 	return ((vmx->vcpu.cr0 & ~(X86_CR0_CD | X86_CR0_NW)) | must) & vmx_caps.cr0_fixed1;
 }
@@ -89,9 +128,13 @@ static u64 hardware_cr4(const struct vmx_vcpu *vmx)
 	 */
 	u64 cr4 = vmx->vcpu.cr4 | vmx_caps.cr4_fixed0 | (cr4_read_shadow() & X86_CR4_MCE);
 
+	bool paging = vmx->vcpu.cr0 & X86_CR0_PG;
+
+	if (vmx_shadows(vmx))
+		return (cr4 & ~(paging ? X86_CR4_PCIDE : CR4_PAGED_ONLY)) | X86_CR4_PAE;
 	if (vmx->forced_paging)
 		cr4 = (cr4 & ~CR4_PAGED_ONLY) | X86_CR4_PSE;
-	else if (!(vmx->vcpu.cr0 & X86_CR0_PG))
+	else if (!paging)
 		cr4 &= ~X86_CR4_PCIDE;
 	return cr4;
 }
@@ -102,7 +145,24 @@ static u64 hardware_cr4(const struct vmx_vcpu *vmx)
  */
 static u64 hardware_efer(const struct vmx_vcpu *vmx)
 {
-	return vmx->forced_paging ? vmx->vcpu.efer & ~(EFER_LME | EFER_LMA) : vmx->vcpu.efer;
+	u64 efer = vmx->vcpu.efer;
+
+	if (vmx_shadows(vmx) || vmx->forced_paging)
+		efer &= efer & EFER_LMA ? ~0ULL : ~EFER_LME;
+	return vmx_shadows(vmx) ? efer | EFER_NX : efer;
+}
+
+/* Without a field for it entry sets LMA and LME, and the host has NXE on; SCE is what is left. */
+static void write_efer(struct vmx_vcpu *vmx)
+{
+	u64 efer = hardware_efer(vmx), now;
+
+	if (vmx_has_efer()) {
+		vmwrite(GUEST_IA32_EFER, efer);
+		return;
+	}
+	rdmsrl(MSR_EFER, now);
+	vmx_set_switched(vmx, VMX_EFER, (now & ~EFER_SCE) | (efer & EFER_SCE));
 }
 
 #define CR3_EXITING (CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING)
@@ -127,13 +187,16 @@ static void apply_modes(struct vmx_vcpu *vmx)
 	vcpu->efer &= ~EFER_LMA;
 	if (paging && (vcpu->efer & EFER_LME))
 		vcpu->efer |= EFER_LMA;
-	force_paging(vmx, !paging && !(vmx->cpu2 & SECONDARY_EXEC_UNRESTRICTED_GUEST));
+	if (!vmx_shadows(vmx))
+		force_paging(vmx, !paging && !(vmx->cpu2 & SECONDARY_EXEC_UNRESTRICTED_GUEST));
 	vmwrite(GUEST_CR0, hardware_cr0(vmx));
 	vmwrite(CR0_READ_SHADOW, vcpu->cr0);
 	vmwrite(GUEST_CR4, hardware_cr4(vmx));
 	vmwrite(CR4_READ_SHADOW, vcpu->cr4);
-	vmwrite(GUEST_IA32_EFER, hardware_efer(vmx));
+	write_efer(vmx);
 	vmx_set_entry(vmx, VM_ENTRY_IA32E_MODE, vcpu->efer & EFER_LMA ? VM_ENTRY_IA32E_MODE : 0);
+	if (vmx_shadows(vmx))
+		thv_shadow_load(vcpu);
 }
 
 void vmx_set_cr0(struct vmx_vcpu *vmx, u64 cr0)
@@ -158,10 +221,22 @@ void vmx_set_efer(struct vmx_vcpu *vmx, u64 efer)
 
 void vmx_set_cr3(struct vmx_vcpu *vmx, u64 cr3)
 {
-	if (vmx->forced_paging)
+	if (vmx_shadows(vmx)) {
+		vmx->vcpu.shadow.cr3 = cr3;
+		thv_shadow_load(&vmx->vcpu);
+	} else if (vmx->forced_paging) {
 		vmx->guest_cr3 = cr3;
-	else
+	} else {
 		vmwrite(GUEST_CR3, cr3);
+	}
+}
+
+void vmx_guest_flush(struct vmx_vcpu *vmx)
+{
+	if (vmx_shadows(vmx))
+		thv_shadow_flush(&vmx->vcpu);
+	else
+		vmx_flush(&vmx->vcpu, THV_FLUSH_LINEAR);
 }
 
 /* ---- exits ---- */
@@ -175,14 +250,12 @@ static bool pae_paging(u64 cr0, u64 cr4, u64 efer)
 static bool reload_pdptrs(struct vmx_vcpu *vmx, u64 cr0, u64 cr4, u64 cr3)
 {
 	u64 pdptr[4];
-	int i;
 
 	if (!pae_paging(cr0, cr4, vmx->vcpu.efer))
 		return true;
 	if (!thv_load_pdptrs(&vmx->vcpu, cr3, pdptr))
 		return false;
-	for (i = 0; i < 4; i++)
-		vmwrite(GUEST_PDPTR0 + 2 * i, pdptr[i]);
+	vmx_set_pdptrs(vmx, pdptr);
 	return true;
 }
 
@@ -213,7 +286,7 @@ static bool guest_cr0_write(struct vmx_vcpu *vmx, u64 cr0)
 		return false;
 	vmx_set_cr0(vmx, cr0);
 	if ((cr0 ^ old) & CR0_FLUSHES)
-		vmx_flush(&vmx->vcpu, THV_FLUSH_LINEAR);
+		vmx_guest_flush(vmx);
 	return true;
 }
 
@@ -227,16 +300,25 @@ static bool guest_cr4_write(struct vmx_vcpu *vmx, u64 cr4)
 		return false;
 	vmx_set_cr4(vmx, cr4);
 	if ((cr4 ^ old) & CR4_FLUSHES)
-		vmx_flush(&vmx->vcpu, THV_FLUSH_LINEAR);
+		vmx_guest_flush(vmx);
 	return true;
 }
 
-/* Only while forced_paging: nothing is cached for the guest's own tables then. */
+/* While forced_paging nothing is cached for the guest's own tables; under shadow paging all may be. */
 static bool guest_cr3_write(struct vmx_vcpu *vmx, u64 cr3)
 {
+	u64 cr4 = vmx_cr4(vmx);
+
+	/* Bit 63 asks to keep what is cached, which nobody has to (SDM 4.10.4.1) */
+	if (cr4 & X86_CR4_PCIDE)
+		cr3 &= ~BIT_ULL(63);
 	if ((vmx->vcpu.efer & EFER_LMA) && (cr3 & ~GENMASK_ULL(63, thv_guest_phys_bits())) != cr3)
 		return false;
+	if (!reload_pdptrs(vmx, vmx->vcpu.cr0, cr4, cr3))
+		return false;
 	vmx_set_cr3(vmx, cr3);
+	if (vmx_shadows(vmx))
+		thv_shadow_flush(&vmx->vcpu);
 	return true;
 }
 
@@ -378,7 +460,7 @@ int vmx_identity_init(void)
 	u32 *entry;
 	u32 i;
 
-	if (thv_caps.used & THV_FEATURE_UNRESTRICTED)
+	if ((thv_caps.used & THV_FEATURE_UNRESTRICTED) || !(thv_caps.used & THV_FEATURE_EPT))
 		return 0;
 	identity = alloc_page(GFP_KERNEL);
 	if (!identity)
@@ -400,5 +482,7 @@ void vmx_identity_exit(void)
 int vmx_identity_map(struct thv_vm *vm)
 {
 	/* Read-only to the guest; the processor has no flag left to set in it. */
-	return identity ? thv_memory_map_private(vm, IDENTITY_GPA, identity, false) : 0;
+	if (!identity || vm->paging == THV_PAGING_SHADOW)
+		return 0;
+	return thv_memory_map_private(vm, IDENTITY_GPA, identity, false);
 }

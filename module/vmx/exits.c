@@ -143,8 +143,8 @@ void vmx_after_exit(struct vmx_vcpu *vmx)
 }
 
 /*
- * #AC is the guest's own, after all; #DB may be; INT3 is intercepted for a debugger only. (The
- * others that are intercepted have been dealt with.)
+ * #AC is the guest's own, after all; #DB and, under shadow paging, #PF may be; INT3 is intercepted for a
+ * debugger only. (The others that are intercepted have been dealt with.)
  */
 static enum thv_next exit_exception(struct vmx_vcpu *vmx)
 {
@@ -158,6 +158,9 @@ static enum thv_next exit_exception(struct vmx_vcpu *vmx)
 		vmx_skip(&vmx->vcpu);
 	if ((u8)info == X86_TRAP_DB)
 		return thv_debugger_db(&vmx->vcpu, vmread(EXIT_QUALIFICATION));
+	if ((u8)info == X86_TRAP_PF)
+		return thv_shadow_fault(&vmx->vcpu, vmread(EXIT_QUALIFICATION),
+					vmread(VM_EXIT_INTR_ERROR_CODE), vmx_cpl());
 	if ((u8)info == X86_TRAP_BP)
 		return thv_debugger_breakpoint(&vmx->vcpu, vmread(VM_EXIT_INSTRUCTION_LEN));
 	thv_raise_error(&vmx->vcpu, (u8)info, vmread(VM_EXIT_INTR_ERROR_CODE));
@@ -323,6 +326,12 @@ static enum thv_next exit_ept_violation(struct vmx_vcpu *vmx)
 	return thv_memory_fault(&vmx->vcpu, &fault);
 }
 
+static enum thv_next exit_invlpg(struct vmx_vcpu *vmx)
+{
+	thv_shadow_flush_page(&vmx->vcpu, vmread(EXIT_QUALIFICATION));
+	return resume_past(vmx);
+}
+
 /* Our tables hold what the processor does not understand: nobody else writes them. */
 static enum thv_next exit_ept_misconfig(struct vmx_vcpu *vmx)
 {
@@ -384,7 +393,7 @@ static const struct exit exits[VMX_REASONS] = {
 	[VMX_REASON_HLT] = { FAST(exit_hlt) },
 	/* guest memory is coherent, and the host's */
 	[VMX_REASON_INVD] = { FAST(resume_past) },
-	[VMX_REASON_INVLPG] = { NEVER("INVLPG exiting is 0") },
+	[VMX_REASON_INVLPG] = { SLOW(exit_invlpg) },		/* shadow paging */
 	[VMX_REASON_RDPMC] = { FAST(raise_gp) },		/* no counters are offered */
 	[VMX_REASON_RDTSC] = { NEVER("RDTSC exiting is 0") },
 	[VMX_REASON_RSM] = { FAST(raise_ud) },		/* the guest has no SMM */
@@ -426,7 +435,7 @@ static const struct exit exits[VMX_REASONS] = {
 	[VMX_REASON_XSETBV] = { SLOW(exit_xsetbv) },
 	[VMX_REASON_APIC_WRITE] = { FAST(vmx_exit_apic_write) },
 	[VMX_REASON_RDRAND] = { NEVER("RDRAND exiting is 0") },
-	[VMX_REASON_INVPCID] = { NEVER("INVLPG exiting is 0") },
+	[VMX_REASON_INVPCID] = { NEVER("INVLPG exiting is 0, or enable INVPCID is: then it is #UD") },
 	[VMX_REASON_VMFUNC] = { FAST(raise_ud) },		/* not enabled */
 	[VMX_REASON_ENCLS] = { FAST(raise_ud) },		/* SGX is not offered */
 	[VMX_REASON_RDSEED] = { NEVER("RDSEED exiting is 0") },

@@ -120,6 +120,9 @@ u32 vmx_get_fields(struct thv_vcpu *vcpu, struct thv_field *fields, bool all)
 			value = error;
 		if (!all)
 			value &= vmx_field_public(vmx_encodings[i]);
+		/* With shadow paging this is where a table of ours lies */
+		if (!all && vmx_encodings[i] == GUEST_CR3 && vmx_shadows(to_vmx(vcpu)))
+			value = 0;
 		fields[count++] = (struct thv_field){ .field = vmx_encodings[i], .value = value };
 	}
 	restore_error(error);

@@ -151,14 +151,6 @@ static void get_table(struct thv_table *table, unsigned long base, unsigned long
 	table->limit = vmread(limit);
 }
 
-static void get_pdptrs(u64 pdptr[4])
-{
-	int i;
-
-	for (i = 0; i < 4; i++)
-		pdptr[i] = vmread(GUEST_PDPTR0 + 2 * i);
-}
-
 void vmx_get_sregs(struct thv_vcpu *vcpu, struct thv_sregs *sregs)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
@@ -175,17 +167,24 @@ void vmx_get_sregs(struct thv_vcpu *vcpu, struct thv_sregs *sregs)
 	sregs->cr4 = vmx_cr4(vmx);
 	sregs->cr8 = thv_lapic_get_cr8(&vcpu->lapic);
 	sregs->efer = vcpu->efer;
-	get_pdptrs(sregs->pdptr);
+	vmx_get_pdptrs(vmx, sregs->pdptr);
 	sregs->flags = THV_SREGS_PDPTR;
 }
 
-/* The values have been checked. CR3 comes after the modes, which decide where it is kept. */
+/*
+ * The values have been checked. CR3 comes after the modes, which decide where it is kept, and after
+ * the PDPTEs, which with it lead to the shadow tables.
+ */
 int vmx_set_sregs(struct thv_vcpu *vcpu, const struct thv_sregs *sregs)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	u64 pdptr[4];
 	int i;
 
+	memcpy(pdptr, sregs->pdptr, sizeof(pdptr));
+	if (!(sregs->flags & THV_SREGS_PDPTR))
+		thv_load_pdptrs(vcpu, sregs->cr3, pdptr);
+	vmx_set_pdptrs(vmx, pdptr);
 	for (i = 0; i < THV_SEGMENTS; i++)
 		set_segment(&sregs->seg[i], i);
 	vmwrite(GUEST_GDTR_BASE, sregs->gdt.base);
@@ -199,13 +198,7 @@ int vmx_set_sregs(struct thv_vcpu *vcpu, const struct thv_sregs *sregs)
 	vmx_set_cr0(vmx, sregs->cr0);
 	vmx_set_cr3(vmx, sregs->cr3);
 	thv_lapic_set_cr8(&vcpu->lapic, sregs->cr8);
-
-	memcpy(pdptr, sregs->pdptr, sizeof(pdptr));
-	if (!(sregs->flags & THV_SREGS_PDPTR))
-		thv_load_pdptrs(vcpu, sregs->cr3, pdptr);
-	for (i = 0; i < 4; i++)
-		vmwrite(GUEST_PDPTR0 + 2 * i, pdptr[i]);
-	vmx_flush(vcpu, THV_FLUSH_LINEAR);
+	vmx_guest_flush(vmx);
 	return 0;
 }
 
@@ -226,7 +219,7 @@ void vmx_get_context(struct thv_vcpu *vcpu, struct thv_exit_context *context)
 	for (i = 0; i < ARRAY_SIZE(context->seg_base); i++)
 		context->seg_base[i] = vmread(SEGMENT(BASE, i));
 	if ((context->cr4 & X86_CR4_PAE) && !(vcpu->efer & EFER_LMA))
-		get_pdptrs(context->pdptr);
+		vmx_get_pdptrs(vmx, context->pdptr);
 	else
 		memset(context->pdptr, 0, sizeof(context->pdptr));
 	context->cpl = vmx_cpl();
@@ -272,6 +265,8 @@ int vmx_get_msr(struct thv_vcpu *vcpu, u32 index, u64 *value)
 		*value = vmx->msr[i];
 	else if (index == MSR_EFER)
 		*value = vcpu->efer;
+	else if (index == MSR_IA32_CR_PAT && vmx_shadows(vmx))
+		*value = vmx->guest_pat;
 	else if (msr_field(index))
 		*value = vmread(msr_field(index));
 	else
@@ -279,23 +274,19 @@ int vmx_get_msr(struct thv_vcpu *vcpu, u32 index, u64 *value)
 	return 0;
 }
 
-/*
- * The values have been checked (msr.c). A preemption between note and write would do the write
- * twice: no harm.
- */
+/* The values have been checked (msr.c). */
 int vmx_set_msr(struct thv_vcpu *vcpu, u32 index, u64 value)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	int i = vmx_switched_index(index);
 
 	if (i >= 0) {
-		preempt_disable();
-		vmx->msr[i] = value;
-		if (vmx->guest_msrs)
-			wrmsrl(index, value);
-		preempt_enable();
+		vmx_set_switched(vmx, i, value);
 	} else if (index == MSR_EFER) {
 		vmx_set_efer(vmx, value);
+	} else if (index == MSR_IA32_CR_PAT && vmx_shadows(vmx)) {
+		/* Shadow tables choose memory types by the first entry: write-back, always */
+		vmx->guest_pat = value;
 	} else if (msr_field(index)) {
 		vmwrite(msr_field(index), value);
 	} else {

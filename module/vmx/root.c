@@ -175,7 +175,8 @@ void vmx_vpid_free(struct vmx_vcpu *vmx)
  * @vcpu: loaded here.
  * @kind: SECOND drops what came from the VM's second-level tables, combined
  *	translations included (SDM 29.4.3.1); LINEAR what the guest's own instruction would
- *	have dropped. Without a VPID every entry drops the latter by itself.
+ *	have dropped. Without a VPID every entry drops the latter by itself, and with shadow paging all
+ *	translations are of that kind.
  */
 void vmx_flush(struct thv_vcpu *vcpu, enum thv_flush kind)
 {
@@ -183,7 +184,7 @@ void vmx_flush(struct thv_vcpu *vcpu, enum thv_flush kind)
 
 	thv_count(vcpu, flushes);
 	trace_thv_flush(vcpu, kind);
-	if (kind == THV_FLUSH_SECOND) {
+	if (kind == THV_FLUSH_SECOND && !vmx_shadows(vmx)) {
 		if (vmx_caps.ept_vpid & VMX_EPT_EXTENT_CONTEXT_BIT)
 			invept(VMX_EPT_EXTENT_CONTEXT, thv_memory_ept_pointer(vcpu->vm));
 		else

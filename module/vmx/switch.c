@@ -26,6 +26,7 @@ static const u32 switched[VMX_SWITCHED] = {
 	[VMX_SYSCALL_MASK] = MSR_SYSCALL_MASK,
 	[VMX_KERNEL_GS_BASE] = MSR_KERNEL_GS_BASE,
 	[VMX_TSC_AUX] = MSR_TSC_AUX,
+	[VMX_EFER] = MSR_EFER,		/* where the VMCS has no field for it: its SCE bit */
 };
 
 /* This CPU's own values of those that no task changes */
@@ -35,20 +36,22 @@ struct cpu_msrs {
 
 static DEFINE_PER_CPU(struct cpu_msrs, own);
 
-/* Which of them an MSR is, -1: none */
+/* Which of them an MSR is, -1: none. (Not EFER: what the guest has in it is kept elsewhere.) */
 int vmx_switched_index(u32 index)
 {
 	int i;
 
-	for (i = 0; i < VMX_SWITCHED; i++)
+	for (i = 0; i < VMX_EFER; i++)
 		if (switched[i] == index)
 			return i;
 	return -1;
 }
 
-static bool has_tsc_aux(void)
+static bool is_switched(int which)
 {
-	return thv_caps.used & THV_FEATURE_RDTSCP;
+	if (which == VMX_TSC_AUX)
+		return thv_caps.used & THV_FEATURE_RDTSCP;
+	return which != VMX_EFER || !vmx_has_efer();
 }
 
 /* Context: on that CPU, interrupts off, before any guest. */
@@ -58,7 +61,7 @@ void vmx_switch_cpu_on(void)
 	int i;
 
 	for (i = 0; i < VMX_SWITCHED; i++)
-		if (i != VMX_TSC_AUX || has_tsc_aux())
+		if (is_switched(i))
 			rdmsrl(switched[i], msrs->value[i]);
 }
 
@@ -69,6 +72,16 @@ static void swap_msrs(const u64 from[VMX_SWITCHED], const u64 to[VMX_SWITCHED])
 	for (i = 0; i < VMX_SWITCHED; i++)
 		if (from[i] != to[i])
 			wrmsrl(switched[i], to[i]);
+}
+
+/* A preemption between note and write would do the write twice: no harm. */
+void vmx_set_switched(struct vmx_vcpu *vmx, int which, u64 value)
+{
+	preempt_disable();
+	vmx->msr[which] = value;
+	if (vmx->guest_msrs)
+		wrmsrl(switched[which], value);
+	preempt_enable();
 }
 
 static void save_segments(struct vmx_host *host)

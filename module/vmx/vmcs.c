@@ -218,10 +218,14 @@ static void setup_host(void)
 	vmwrite(HOST_IA32_SYSENTER_CS, value);
 	rdmsrl(MSR_IA32_SYSENTER_EIP, value);
 	vmwrite(HOST_IA32_SYSENTER_EIP, value);
-	rdmsrl(MSR_IA32_CR_PAT, value);
-	vmwrite(HOST_IA32_PAT, value);
-	rdmsrl(MSR_EFER, value);
-	vmwrite(HOST_IA32_EFER, value);
+	if (vmx_has_pat()) {
+		rdmsrl(MSR_IA32_CR_PAT, value);
+		vmwrite(HOST_IA32_PAT, value);
+	}
+	if (vmx_has_efer()) {
+		rdmsrl(MSR_EFER, value);
+		vmwrite(HOST_IA32_EFER, value);
+	}
 }
 
 /* Stop the host's counters, PEBS among them, while the guest runs: both controls or none */
@@ -238,6 +242,10 @@ static u32 secondary(struct vmx_vcpu *vmx)
 	u64 features = vmx->vcpu.vm->features;
 	u32 control = vmx_caps.cpu2;
 
+	if (features & THV_FEATURE_EPT)
+		control |= SECONDARY_EXEC_ENABLE_EPT;
+	if (features & THV_FEATURE_UNRESTRICTED)
+		control |= SECONDARY_EXEC_UNRESTRICTED_GUEST;
 	if (vmx->vpid)
 		control |= SECONDARY_EXEC_ENABLE_VPID;
 	if (features & THV_FEATURE_RDTSCP)
@@ -247,9 +255,29 @@ static u32 secondary(struct vmx_vcpu *vmx)
 	return control;
 }
 
+/* Every page fault may be one of ours, and whatever changes or flushes translations is the module's */
+#define SHADOW_EXITING (CPU_BASED_INVLPG_EXITING | CPU_BASED_CR3_LOAD_EXITING | \
+			CPU_BASED_CR3_STORE_EXITING)
+
+static u32 primary(struct vmx_vcpu *vmx)
+{
+	return vmx_caps.cpu | (vmx_shadows(vmx) ? SHADOW_EXITING : 0);
+}
+
+void vmx_set_exceptions(struct vmx_vcpu *vmx, u32 more)
+{
+	vmwrite(EXCEPTION_BITMAP, VMX_ALWAYS_INTERCEPTED | more |
+				  (vmx_shadows(vmx) ? BIT(X86_TRAP_PF) : 0));
+}
+
+void vmx_set_root(struct thv_vcpu *vcpu, u64 root)
+{
+	vmwrite(GUEST_CR3, root);
+}
+
 static void setup_controls(struct vmx_vcpu *vmx)
 {
-	vmx->cpu = vmx_caps.cpu;
+	vmx->cpu = primary(vmx);
 	vmx->cpu2 = secondary(vmx);
 	vmx->entry = with_perf(vmx_caps.entry, vmx_caps.entry_may,
 			       VM_ENTRY_LOAD_IA32_PERF_GLOBAL_CTRL);
@@ -261,7 +289,7 @@ static void setup_controls(struct vmx_vcpu *vmx)
 	vmwrite(VM_ENTRY_CONTROLS, vmx->entry);
 	vmwrite(VM_EXIT_CONTROLS, with_perf(vmx_caps.exit, vmx_caps.exit_may,
 					    VM_EXIT_LOAD_IA32_PERF_GLOBAL_CTRL));
-	vmwrite(EXCEPTION_BITMAP, VMX_ALWAYS_INTERCEPTED);
+	vmx_set_exceptions(vmx, 0);
 	vmwrite(PAGE_FAULT_ERROR_CODE_MASK, 0);
 	vmwrite(PAGE_FAULT_ERROR_CODE_MATCH, 0);
 	vmwrite(CR3_TARGET_COUNT, 0);
@@ -270,25 +298,29 @@ static void setup_controls(struct vmx_vcpu *vmx)
 	vmwrite(VM_ENTRY_MSR_LOAD_COUNT, 0);
 	vmwrite(VM_ENTRY_INTR_INFO_FIELD, 0);
 	vmwrite(MSR_BITMAP, __pa(vmx->msr_bitmap));
-	vmwrite(EPT_POINTER, thv_memory_ept_pointer(vmx->vcpu.vm));
-	vmwrite(VIRTUAL_PROCESSOR_ID, vmx->vpid);
+	if (vmx->cpu2 & SECONDARY_EXEC_ENABLE_EPT)
+		vmwrite(EPT_POINTER, thv_memory_ept_pointer(vmx->vcpu.vm));
+	if (vmx->vpid)
+		vmwrite(VIRTUAL_PROCESSOR_ID, vmx->vpid);
 	if (vmx->cpu2 & SECONDARY_EXEC_ENCLS_EXITING)
 		vmwrite(ENCLS_EXITING_BITMAP, ~0ULL);
-	vmx_cr_masks();
+	vmx_cr_masks(vmx);
 }
 
 /* IA32_PAT at power-up: WB, WT, UC-, UC, twice (SDM 12.12.4) */
 #define PAT_AT_RESET	0x0007040600070406ULL
 
 /* Guest fields that the reset of the vCPU leaves to us */
-static void setup_guest(void)
+static void setup_guest(struct vmx_vcpu *vmx)
 {
 	vmwrite(VMCS_LINK_POINTER, ~0ULL);
 	vmwrite(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
 	vmwrite(GUEST_INTERRUPTIBILITY_INFO, 0);
 	vmwrite(GUEST_PENDING_DBG_EXCEPTIONS, 0);
 	vmwrite(GUEST_IA32_DEBUGCTL, 0);
-	vmwrite(GUEST_IA32_PAT, PAT_AT_RESET);
+	vmx->guest_pat = PAT_AT_RESET;
+	if (vmx_has_pat())
+		vmwrite(GUEST_IA32_PAT, PAT_AT_RESET);
 	vmwrite(GUEST_SYSENTER_CS, 0);
 	vmwrite(GUEST_SYSENTER_ESP, 0);
 	vmwrite(GUEST_SYSENTER_EIP, 0);
@@ -305,5 +337,5 @@ void vmx_vmcs_setup(struct vmx_vcpu *vmx)
 	thv_msr_direct(allow, vmx);
 	setup_controls(vmx);
 	setup_host();
-	setup_guest();
+	setup_guest(vmx);
 }

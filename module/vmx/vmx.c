@@ -216,8 +216,7 @@ static void set_debugger(struct thv_vcpu *vcpu)
 	bool trap = vcpu->vm->features & THV_FEATURE_MONITOR_TRAP;
 	u32 flags = vcpu->debugger.flags;
 
-	vmwrite(EXCEPTION_BITMAP, VMX_ALWAYS_INTERCEPTED |
-				  (flags & THV_DEBUG_BREAKPOINTS ? BIT(X86_TRAP_BP) : 0));
+	vmx_set_exceptions(to_vmx(vcpu), flags & THV_DEBUG_BREAKPOINTS ? BIT(X86_TRAP_BP) : 0);
 	vmx_set_cpu(to_vmx(vcpu), CPU_BASED_MONITOR_TRAP_FLAG,
 		    trap && (flags & THV_DEBUG_STEP) ? CPU_BASED_MONITOR_TRAP_FLAG : 0);
 }
@@ -277,6 +276,7 @@ const struct thv_backend thv_vmx_backend = {
 	.virtual_interrupts = vmx_virtual_interrupts,
 
 	.flush = vmx_flush,
+	.set_root = vmx_set_root,
 	.explain = vmx_explain_vcpu,
 	.try_entry = THV_DEBUG ? vmx_try : NULL,
 };

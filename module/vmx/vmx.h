@@ -79,13 +79,16 @@ extern struct vmx_caps vmx_caps;
 
 int vmx_caps_probe(void);
 
+/* Has the VMCS fields for IA32_EFER? Without, entry and exit change LMA and LME only (SDM 27.3.2.1). */
+static inline bool vmx_has_efer(void) { return vmx_caps.entry & VM_ENTRY_LOAD_IA32_EFER; }
+static inline bool vmx_has_pat(void) { return vmx_caps.entry & VM_ENTRY_LOAD_IA32_PAT; }
 static inline bool vmx_can2(u32 control) { return (vmx_caps.cpu2_may & control) == control; }
 
 /* ---- a vCPU ---- */
 
 /* MSRs that entry and exit do not switch: the guest's are in the processor between load and put */
 enum vmx_switched {
-	VMX_STAR, VMX_LSTAR, VMX_CSTAR, VMX_SYSCALL_MASK, VMX_KERNEL_GS_BASE, VMX_TSC_AUX,
+	VMX_STAR, VMX_LSTAR, VMX_CSTAR, VMX_SYSCALL_MASK, VMX_KERNEL_GS_BASE, VMX_TSC_AUX, VMX_EFER,
 	VMX_SWITCHED
 };
 
@@ -125,9 +128,10 @@ struct vmx_vcpu {
 	bool interruptibility_read;
 	u64 eoi_exit[4];
 
-	/* unpaged mode without unrestricted guest: see cr.c */
+	/* unpaged mode with EPT, without unrestricted guest: see cr.c */
 	bool forced_paging;
 	u64 guest_cr3;		/* the guest's CR3 while forced_paging */
+	u64 guest_pat;		/* shadow paging: IA32_PAT as the guest has it */
 
 	/* step.c */
 	bool step_shadow;	/* entered in a shadow that is ours */
@@ -143,6 +147,12 @@ struct vmx_vcpu {
 static inline struct vmx_vcpu *to_vmx(struct thv_vcpu *vcpu)
 {
 	return container_of(vcpu, struct vmx_vcpu, vcpu);
+}
+
+/* Are the tables it walks our own (paging/shadow.h), and nothing below them? */
+static inline bool vmx_shadows(const struct vmx_vcpu *vmx)
+{
+	return vmx->vcpu.vm->paging == THV_PAGING_SHADOW;
 }
 
 /* ---- the instructions ---- */
@@ -211,6 +221,8 @@ void vmx_vmcs_setup(struct vmx_vcpu *vmx);		/* all fields, once, after the first
 void vmx_vmcs_host_cpu(int cpu);			/* host fields that follow the CPU */
 /* this CPU leaves root mode: VMCLEAR what is active */
 void vmx_vmcs_forget(void);
+void vmx_set_exceptions(struct vmx_vcpu *vmx, u32 more);	/* beside those always intercepted */
+void vmx_set_root(struct thv_vcpu *vcpu, u64 root);
 void vmx_set_cpu(struct vmx_vcpu *vmx, u32 clear, u32 set);	/* primary controls */
 void vmx_set_cpu2(struct vmx_vcpu *vmx, u32 clear, u32 set);	/* secondary controls */
 void vmx_set_entry(struct vmx_vcpu *vmx, u32 clear, u32 set);	/* VM-entry controls */
@@ -233,6 +245,7 @@ void vmx_vpid_free(struct vmx_vcpu *vmx);
 void vmx_load(struct thv_vcpu *vcpu, int cpu);
 void vmx_put(struct thv_vcpu *vcpu);
 int vmx_switched_index(u32 msr);
+void vmx_set_switched(struct vmx_vcpu *vmx, int which, u64 value);
 void vmx_guest_msrs(struct vmx_vcpu *vmx);		/* before the first entry after a load */
 void vmx_host_fields(struct vmx_vcpu *vmx);		/* before each entry: CR3, CR4, ... */
 void vmx_switch_cpu_on(void);				/* notes this CPU's own values */
@@ -250,7 +263,10 @@ void vmx_set_cr0(struct vmx_vcpu *vmx, u64 cr0);	/* the value has been checked *
 void vmx_set_cr3(struct vmx_vcpu *vmx, u64 cr3);
 void vmx_set_cr4(struct vmx_vcpu *vmx, u64 cr4);
 void vmx_set_efer(struct vmx_vcpu *vmx, u64 efer);
-void vmx_cr_masks(void);				/* guest/host masks, at setup */
+void vmx_get_pdptrs(struct vmx_vcpu *vmx, u64 pdptr[4]);
+void vmx_set_pdptrs(struct vmx_vcpu *vmx, const u64 pdptr[4]);
+void vmx_cr_masks(struct vmx_vcpu *vmx);		/* guest/host masks, at setup */
+void vmx_guest_flush(struct vmx_vcpu *vmx);		/* the guest flushed all translations */
 enum thv_next vmx_exit_cr(struct vmx_vcpu *vmx);
 enum thv_next vmx_exit_dr(struct vmx_vcpu *vmx);
 int vmx_identity_init(void);				/* the identity page table, once */
