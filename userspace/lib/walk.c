@@ -608,6 +608,58 @@ static void print_mode(const struct walk *walk, FILE *file)
 		    walk->sregs.cr3);
 }
 
+/* With shadow paging this is what the processor walks; made when the guest faults, hence often not whole */
+static void shadow_words(const struct walk *walk, const struct thv_translate_level *at, char *text,
+			 size_t size)
+{
+	*text = 0;
+	if (!(at->flags & THV_LEVEL_PRESENT)) {
+		add(text, size, "", "nothing yet: the access faults, and thv fills it in");
+		return;
+	}
+	if (at->address)
+		add_target(PAGING_4, at, text, size);
+	else
+		add(text, size, "", "%s", at->flags & THV_LEVEL_LEAF ? "4 KiB page" : "table");
+	add(text, size, "; ", "present");
+	add_guest_bits(walk, at, text, size);
+}
+
+static void print_shadow(const struct walk *walk, FILE *file)
+{
+	const struct thv_translate *translate = &walk->translate;
+	char name[20], words[DECODE_TEXT];
+	u32 i;
+
+	if (translate->paging != THV_PAGING_SHADOW || is_physical(walk))
+		return;
+	say(file, "shadow tables", "%s", translate->shadow_levels ?
+	    "walked by the processor in place of the guest's" :
+	    "none yet: the first access faults, and thv makes them");
+	if (!translate->shadow_levels)
+		return;
+	fprintf(file, "\n  %-11s%-16s  %-16s  means\n", "entry", "at", "holds");
+	for (i = 0; i < translate->shadow_levels; i++) {
+		entry_name(PAGING_4, translate->gla, translate->shadow[i].level, name,
+			   sizeof(name));
+		shadow_words(walk, &translate->shadow[i], words, sizeof(words));
+		print_entry(file, name, &translate->shadow[i], words);
+	}
+	fputc('\n', file);
+}
+
+static const char *second_name(const struct thv_translate *translate)
+{
+	if (!translate->second_levels)
+		return "no table reaches this address";
+	if (translate->paging == THV_PAGING_SHADOW)
+		return translate->second[0].address ?
+		       "thv's own map, which shadow tables are made of" :
+		       "thv's own map, which shadow tables are made of; where host memory lies is shown to root only";
+	return translate->second[0].address ?
+	       "EPT, thv's own" : "EPT, thv's own; where host memory lies is shown to root only";
+}
+
 static void print_second(const struct walk *walk, FILE *file)
 {
 	const struct thv_translate *translate = &walk->translate;
@@ -615,9 +667,7 @@ static void print_second(const struct walk *walk, FILE *file)
 	u32 i;
 
 	say(file, "guest-physical", "%#llx", translate->gpa);
-	say(file, "second level", "%s", !translate->second_levels ?
-	    "no table reaches this address" : translate->second[0].address ?
-	    "EPT, thv's own" : "EPT, thv's own; where host memory lies is shown to root only");
+	say(file, "second level", "%s", second_name(translate));
 	if (translate->second_levels)
 		fprintf(file, "\n  %-11s%-16s  %-16s  means\n", "entry", "at", "holds");
 	for (i = 0; i < translate->second_levels; i++) {
@@ -679,6 +729,7 @@ static void print_linear(const struct walk *walk, FILE *file)
 		return;
 	print_mode(walk, file);
 	print_guest(walk, file);
+	print_shadow(walk, file);
 }
 
 void walk_print(const struct walk *walk, FILE *file)
@@ -704,7 +755,7 @@ static void json_levels(struct json *json, const char *key, const struct walk *w
 			const struct thv_translate_level *level, u32 count, words_of *words)
 {
 	bool guest = words == guest_words;
-	u64 address = guest ? walk->translate.gla : walk->translate.gpa;
+	u64 address = words == second_words ? walk->translate.gpa : walk->translate.gla;
 	char text[DECODE_TEXT];
 	u32 i;
 
@@ -777,6 +828,8 @@ void walk_json(const struct walk *walk, FILE *file)
 		json_guest(&json, walk);
 	json_result(&json, walk);
 	json_number(&json, "guest_physical", translate->gpa);
+	json_levels(&json, "shadow_tables", walk, walk->translate.shadow, walk->translate.shadow_levels,
+		    shadow_words);
 	json_levels(&json, "second_level", walk, translate->second, translate->second_levels,
 		    second_words);
 	json_number(&json, "host_physical", host_physical(translate));
