@@ -213,18 +213,16 @@ TEST_F(device, makes_a_vm_with_any_known_flags)
 	}
 	create = (struct thv_create_vm){ .paging = THV_PAGING_EPT };
 	vm = thv_ioctl(self->fd, THV_CREATE_VM, &create);
-	EXPECT_EQ(thv_offers(THV_FEATURE_EPT), vm >= 0);
+	EXPECT_EQ(!!(thv_info()->used & THV_FEATURE_EPT), vm >= 0);
 	close(vm);
 }
 
-/* Shadow paging either works or is refused as the interface says. */
-TEST_F(device, has_shadow_paging_or_says_that_it_has_not)
+TEST_F(device, has_shadow_paging_on_every_processor)
 {
 	struct thv_create_vm create = { .paging = THV_PAGING_SHADOW };
 	int vm = thv_ioctl(self->fd, THV_CREATE_VM, &create);
 
-	if (vm < 0)
-		EXPECT_EQ(-EOPNOTSUPP, vm);
+	EXPECT_LE(0, vm);
 	close(vm);
 }
 

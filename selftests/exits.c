@@ -62,7 +62,7 @@ TEST_F(exits, cpuid_is_what_the_device_says)
 	for (i = 0; i < ARRAY_SIZE(leaves); i++) {
 		struct thv_cpuid cpuid = { .leaf = leaves[i].leaf, .subleaf = leaves[i].subleaf };
 
-		must(thv_ioctl(thv_device(), THV_GET_CPUID, &cpuid));
+		vm_cpuid(&cpuid);
 		guest_call(self->vcpu, guest_exits_cpuid, leaves[i].leaf, leaves[i].subleaf, GUEST_DATA);
 		EXPECT_EQ(0, memcmp(&cpuid.eax, self->vm->mem + GUEST_DATA, 16))
 			TH_LOG("leaf %#x.%#x", leaves[i].leaf, leaves[i].subleaf);

@@ -100,7 +100,7 @@ TEST(cpuid_is_what_get_cpuid_says)
 	for (i = 0; i < ARRAY_SIZE(leaves); i++) {
 		struct thv_cpuid cpuid = { .leaf = leaves[i] };
 
-		must(thv_ioctl(thv_device(), THV_GET_CPUID, &cpuid));
+		vm_cpuid(&cpuid);
 		guest_call(vm->vcpu, guest_smoke_cpuid, leaves[i], 0, GUEST_DATA);
 		EXPECT_EQ(0, memcmp(&cpuid.eax, vm->mem + GUEST_DATA, 16))
 			TH_LOG("leaf %#x", leaves[i]);

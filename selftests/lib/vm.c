@@ -139,9 +139,40 @@ const struct thv_info *thv_info(void)
 	return &info;
 }
 
+/* THV_TEST_PAGING=ept|shadow: all VMs of a test program get that; without, the best there is */
+static u32 paging_wanted(void)
+{
+	const char *name = getenv("THV_TEST_PAGING");
+
+	if (!name || !*name)
+		return THV_PAGING_DEFAULT;
+	if (!strcmp(name, "ept"))
+		return THV_PAGING_EPT;
+	if (!strcmp(name, "shadow"))
+		return THV_PAGING_SHADOW;
+	fail("THV_TEST_PAGING=%s: it is ept or shadow", name);
+}
+
+/* Shadow paging goes without what needs EPT (module/vm.c) */
+bool thv_shadows(void)
+{
+	return paging_wanted() == THV_PAGING_SHADOW || !(thv_info()->used & THV_FEATURE_EPT);
+}
+
+void vm_cpuid(struct thv_cpuid *cpuid)
+{
+	must(thv_ioctl(thv_device(), THV_GET_CPUID, cpuid));
+	if (thv_shadows() && cpuid->leaf == 7 && !cpuid->subleaf)
+		cpuid->ebx &= ~CPUID_7_EBX_INVPCID;
+}
+
+#define NOT_SHADOWED (THV_FEATURE_EPT | THV_FEATURE_EPT_AD | THV_FEATURE_EPT_2M | \
+		      THV_FEATURE_EPT_1G | THV_FEATURE_PML | THV_FEATURE_UNRESTRICTED | \
+		      THV_FEATURE_INVPCID)
+
 bool thv_offers(u64 feature)
 {
-	return thv_info()->used & feature;
+	return thv_info()->used & feature & ~(thv_shadows() ? NOT_SHADOWED : 0);
 }
 
 /* ---- tables in guest memory ---- */
@@ -348,7 +379,7 @@ void vcpu_mode16(struct vcpu *vcpu)
 
 struct vm *vm_create_bare(u32 flags)
 {
-	struct thv_create_vm create = { .flags = flags };
+	struct thv_create_vm create = { .paging = paging_wanted(), .flags = flags };
 	struct vm *vm = calloc(1, sizeof(*vm));
 
 	vm->info = thv_info();

@@ -118,7 +118,10 @@ struct vm {
 /* The device, opened once per process, and what it says of itself */
 int thv_device(void);
 const struct thv_info *thv_info(void);
-bool thv_offers(u64 feature);	/* does the processor have it? */
+bool thv_offers(u64 feature);
+bool thv_shadows(void);			/* VMs of this test program get shadow paging */
+#define CPUID_7_EBX_INVPCID	(1U << 10)	/* not offered under shadow paging */
+void vm_cpuid(struct thv_cpuid *cpuid);	/* THV_GET_CPUID, as a VM of this test program has it */	/* does the processor have it? */
 
 struct vm_options {
 	u32 flags;		/* THV_VM_* */
