@@ -47,7 +47,7 @@ TEST_F(device, uses_only_what_the_processor_offers)
 
 	EXPECT_EQ(0, info->used & ~info->offered);
 	EXPECT_EQ(0, info->offered >> 18) TH_LOG("bits that have no name");
-	EXPECT_NE(0, info->used & THV_FEATURE_EPT);
+	EXPECT_EQ(info->offered & THV_FEATURE_EPT, info->used & THV_FEATURE_EPT);
 }
 
 TEST_F(device, says_the_same_each_time)

@@ -177,7 +177,7 @@ TEST(a_vm_without_vcpus_and_memory_has_statistics)
 	EXPECT_EQ(vm->id, stats.id);
 	EXPECT_EQ(THV_VM_RUNNING, stats.state);
 	EXPECT_EQ(0, stats.vcpus);
-	EXPECT_EQ(THV_PAGING_EPT, stats.paging);
+	EXPECT_EQ((u32)(thv_shadows() ? THV_PAGING_SHADOW : THV_PAGING_EPT), stats.paging);
 	EXPECT_EQ(0, stats.features & (THV_FEATURE_VIRTUAL_INTERRUPTS | THV_FEATURE_VPID));
 	EXPECT_EQ(0, stats.features & ~vm->info->used);
 	EXPECT_LT(0, stats.counters);

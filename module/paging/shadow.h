@@ -168,6 +168,7 @@ int thv_shadow_vcpu_init(struct thv_vcpu *vcpu);
 void thv_shadow_vcpu_exit(struct thv_vcpu *vcpu);
 void thv_shadow_load(struct thv_vcpu *vcpu);
 void thv_shadow_flush(struct thv_vcpu *vcpu);
+void thv_shadow_distrust(struct thv_vcpu *vcpu);
 void thv_shadow_flush_page(struct thv_vcpu *vcpu, u64 gla);
 void thv_shadow_compare(struct thv_vm *vm);
 bool thv_shadow_entry(struct thv_vm *vm, const struct thv_shadow_table *table, u32 index,

@@ -205,14 +205,14 @@ static u64 page_entry(const struct request *request, u64 leaf, u64 gfn)
 /* ---- down the shadow tables, under mmu_lock ---- */
 
 /*
- * Does what the walk went by still stand in the guest's table? Asked of a table in step, which changes
- * only by the flags that walks set. It has to be mapped to be read.
+ * Does what the walk went by still stand in the guest's table? The table has to be mapped to be read,
+ * now and at the guest's flushes; one that the launcher made may not have been touched yet.
  */
 static int confirm(struct request *request, struct thv_shadow_table *table, u32 index, u64 guest)
 {
 	u64 now;
 
-	if (table->role.direct || !list_empty(&table->unsync) || table->guest[index] == guest)
+	if (table->role.direct)
 		return 0;
 	if (!thv_shadow_entry(request->vcpu->vm, table, index, &now)) {
 		ask_for_table(request, table->gfn << PAGE_SHIFT);

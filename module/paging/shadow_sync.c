@@ -163,6 +163,25 @@ void thv_shadow_flush(struct thv_vcpu *vcpu)
 	thv_backend->flush(vcpu, THV_FLUSH_LINEAR);
 }
 
+/**
+ * thv_shadow_distrust() - The launcher gives the vCPU other registers.
+ * @vcpu: whose.
+ *
+ * Then it may have written tables as well, past us: all are out of step until they have been compared,
+ * at the flush that follows.
+ */
+void thv_shadow_distrust(struct thv_vcpu *vcpu)
+{
+	struct thv_memory_map *map = &vcpu->vm->memory;
+	struct thv_shadow_table *table;
+
+	write_lock(&map->mmu_lock);
+	list_for_each_entry(table, &map->shadow->tables, lru)
+		if (!table->role.direct && list_empty(&table->unsync))
+			list_add_tail(&table->unsync, &map->shadow->unsync);
+	write_unlock(&map->mmu_lock);
+}
+
 /* The way of an address through the tables, down to @level; NULL: it does not get there. */
 static struct thv_shadow_table *table_at(struct thv_vcpu *vcpu, u64 gla, u32 level)
 {

@@ -198,6 +198,8 @@ int vmx_set_sregs(struct thv_vcpu *vcpu, const struct thv_sregs *sregs)
 	vmx_set_cr0(vmx, sregs->cr0);
 	vmx_set_cr3(vmx, sregs->cr3);
 	thv_lapic_set_cr8(&vcpu->lapic, sregs->cr8);
+	if (vmx_shadows(vmx))
+		thv_shadow_distrust(vcpu);
 	vmx_guest_flush(vmx);
 	return 0;
 }
