@@ -572,22 +572,34 @@ static void print_segment(const struct walk *walk, FILE *file)
 		say(file, "linear", "%#llx", walk->translate.gla);
 }
 
+typedef void words_of(const struct walk *walk, const struct thv_translate_level *at, char *text,
+		      size_t size);
+
+/* One set of tables, the root first; @address is what they are indexed by */
+static void print_levels(const struct walk *walk, const struct thv_translate_level *level, u32 count,
+			 enum paging paging, u64 address, words_of *words, FILE *file)
+{
+	char name[20], text[DECODE_TEXT];
+	u32 i;
+
+	if (!count)
+		return;
+	fprintf(file, "\n  %-11s%-16s  %-16s  means\n", "entry", "at", "holds");
+	for (i = 0; i < count; i++) {
+		entry_name(paging, address, level[i].level, name, sizeof(name));
+		words(walk, &level[i], text, sizeof(text));
+		print_entry(file, name, &level[i], text);
+	}
+	fputc('\n', file);
+}
+
 static void print_guest(const struct walk *walk, FILE *file)
 {
 	const struct thv_translate *translate = &walk->translate;
-	enum paging paging = paging_of(walk);
-	char name[20], words[DECODE_TEXT];
-	u32 i;
+	char words[DECODE_TEXT];
 
-	if (translate->levels)
-		fprintf(file, "\n  %-11s%-16s  %-16s  means\n", "entry", "at", "holds");
-	for (i = 0; i < translate->levels; i++) {
-		entry_name(paging, translate->gla, translate->level[i].level, name, sizeof(name));
-		guest_words(walk, &translate->level[i], words, sizeof(words));
-		print_entry(file, name, &translate->level[i], words);
-	}
-	if (translate->levels)
-		fputc('\n', file);
+	print_levels(walk, translate->level, translate->levels, paging_of(walk), translate->gla,
+		     guest_words, file);
 	if (!translate->page_size)
 		return;
 	given_words(walk, words, sizeof(words));
@@ -628,24 +640,14 @@ static void shadow_words(const struct walk *walk, const struct thv_translate_lev
 static void print_shadow(const struct walk *walk, FILE *file)
 {
 	const struct thv_translate *translate = &walk->translate;
-	char name[20], words[DECODE_TEXT];
-	u32 i;
 
 	if (translate->paging != THV_PAGING_SHADOW || is_physical(walk))
 		return;
 	say(file, "shadow tables", "%s", translate->shadow_levels ?
 	    "walked by the processor in place of the guest's" :
 	    "none yet: the first access faults, and thv makes them");
-	if (!translate->shadow_levels)
-		return;
-	fprintf(file, "\n  %-11s%-16s  %-16s  means\n", "entry", "at", "holds");
-	for (i = 0; i < translate->shadow_levels; i++) {
-		entry_name(PAGING_4, translate->gla, translate->shadow[i].level, name,
-			   sizeof(name));
-		shadow_words(walk, &translate->shadow[i], words, sizeof(words));
-		print_entry(file, name, &translate->shadow[i], words);
-	}
-	fputc('\n', file);
+	print_levels(walk, translate->shadow, translate->shadow_levels, PAGING_4, translate->gla,
+		     shadow_words, file);
 }
 
 static const char *second_name(const struct thv_translate *translate)
@@ -663,21 +665,11 @@ static const char *second_name(const struct thv_translate *translate)
 static void print_second(const struct walk *walk, FILE *file)
 {
 	const struct thv_translate *translate = &walk->translate;
-	char name[20], words[DECODE_TEXT];
-	u32 i;
 
 	say(file, "guest-physical", "%#llx", translate->gpa);
 	say(file, "second level", "%s", second_name(translate));
-	if (translate->second_levels)
-		fprintf(file, "\n  %-11s%-16s  %-16s  means\n", "entry", "at", "holds");
-	for (i = 0; i < translate->second_levels; i++) {
-		entry_name(PAGING_4, translate->gpa, translate->second[i].level, name,
-			   sizeof(name));
-		second_words(walk, &translate->second[i], words, sizeof(words));
-		print_entry(file, name, &translate->second[i], words);
-	}
-	if (translate->second_levels)
-		fputc('\n', file);
+	print_levels(walk, translate->second, translate->second_levels, PAGING_4, translate->gpa,
+		     second_words, file);
 }
 
 /* Mapped, and the caller may know where: the byte's host-physical address; else 0 */
@@ -747,9 +739,6 @@ void walk_print(const struct walk *walk, FILE *file)
 }
 
 /* ---- JSON --------------------------------------------------------------- */
-
-typedef void words_of(const struct walk *walk, const struct thv_translate_level *at, char *text,
-		      size_t size);
 
 static void json_levels(struct json *json, const char *key, const struct walk *walk,
 			const struct thv_translate_level *level, u32 count, words_of *words)
