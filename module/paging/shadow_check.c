@@ -12,9 +12,6 @@
 #include "../vcpu.h"
 #include "shadow.h"
 
-/* A VM has thousands, and a check is made at each fault: as many as one way down has, those used last */
-#define MOST_TABLES	4
-
 static u64 frame_of(const struct thv_shadow_table *table, u32 index)
 {
 	return table->role.direct ? table->gfn + index :
@@ -76,21 +73,17 @@ static bool table_holds(struct thv_vm *vm, const struct thv_shadow_table *table)
 }
 
 /**
- * thv_shadow_check() - Do the tables used last hold what shadow.h promises? Else the VM is dead.
+ * thv_shadow_check() - Does the table used last hold what shadow.h promises? Else the VM is dead.
  * @vm: the VM.
+ *
+ * A VM has thousands of them, and guests fault and flush often; each is the last one at some time.
  *
  * Context: mmu_lock held for writing. In an ordinary build nothing.
  */
 void thv_shadow_check(struct thv_vm *vm)
 {
-	struct thv_shadow_table *table;
-	u32 left = MOST_TABLES;
+	const struct thv_shadow *shadow = vm->memory.shadow;
 
-	if (!THV_DEBUG)
-		return;
-	list_for_each_entry_reverse(table, &vm->memory.shadow->tables, lru) {
-		if (!left--)
-			return;
-		thv_assert(vm, table_holds(vm, table));
-	}
+	if (THV_DEBUG && !list_empty(&shadow->tables))
+		thv_assert(vm, table_holds(vm, list_last_entry(&shadow->tables, struct thv_shadow_table, lru)));
 }
