@@ -325,6 +325,17 @@ enum thv_next thv_memory_no_page(struct thv_vcpu *vcpu, const struct thv_fault *
 	return memory_fault_exit(vcpu, fault, &slot, err);
 }
 
+static void count_by_kind(struct thv_vcpu *vcpu, u32 access)
+{
+	thv_count(vcpu, faults);
+	if (access & THV_ACCESS_EXECUTE)
+		thv_count(vcpu, faults_fetch);
+	else if (access & THV_ACCESS_WRITE)
+		thv_count(vcpu, faults_write);
+	else
+		thv_count(vcpu, faults_read);
+}
+
 /**
  * thv_memory_fault() - Answer a second-level fault.
  * @vcpu: whose; loaded, and this is its thread.
@@ -342,7 +353,7 @@ enum thv_next thv_memory_fault(struct thv_vcpu *vcpu, const struct thv_fault *fa
 	struct thv_slot slot;
 	int err;
 
-	thv_count(vcpu, faults);
+	count_by_kind(vcpu, fault->access);
 	if (!copy_slot(map, gfn, &slot))
 		return not_memory(vcpu, fault);
 	if ((fault->access & THV_ACCESS_WRITE) && (slot.flags & THV_MEMORY_READONLY))
@@ -355,9 +366,12 @@ enum thv_next thv_memory_fault(struct thv_vcpu *vcpu, const struct thv_fault *fa
 		return THV_NEXT_RESUME;
 	}
 	if (err != -EAGAIN && err != -EINTR) {
+		thv_count(vcpu, faults_refused);
 		trace_thv_page_fault(vcpu, fault, THV_FAULT_MEMORY);
 		return memory_fault_exit(vcpu, fault, &slot, err);
 	}
+	if (err == -EAGAIN)
+		thv_count(vcpu, faults_retried);
 	trace_thv_page_fault(vcpu, fault, THV_FAULT_RETRY);
 	cond_resched();
 	return THV_NEXT_RESUME;
