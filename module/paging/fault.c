@@ -105,6 +105,8 @@ static int ask_host(u64 hva, bool write, bool may_write, struct host_page *got)
 	got->writable = may_write;
 	if (may_write && get_user_page_fast_only(hva, FOLL_WRITE, &got->page))
 		return 0;
+	if (thv_wait_for_user(hva, write))
+		return -EINTR;
 	n = get_user_pages_unlocked(hva, 1, &got->page, flags);
 	if (n != 1)
 		return n < 0 ? n : -EFAULT;
