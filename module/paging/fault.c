@@ -327,6 +327,18 @@ enum thv_next thv_memory_no_page(struct thv_vcpu *vcpu, const struct thv_fault *
 	return memory_fault_exit(vcpu, fault, &slot, err);
 }
 
+/*
+ * A thread of the host's is between its two calls of the notifier. Perhaps it has just lost its CPU,
+ * to us: the kernel looks whether somebody else should run right before the second. To ask it
+ * again and again would keep it from its end for long (ksmd is nice, 5, and was kept so for
+ * seconds). So wait for that; but not longer than a jiffy, as others may have begun by then.
+ */
+static void let_host_finish(struct thv_memory_map *map)
+{
+	wait_event_interruptible_timeout(map->settled, !READ_ONCE(map->invalidating), 1);
+	cond_resched();
+}
+
 static void count_by_kind(struct thv_vcpu *vcpu, u32 access)
 {
 	thv_count(vcpu, faults);
@@ -372,9 +384,10 @@ enum thv_next thv_memory_fault(struct thv_vcpu *vcpu, const struct thv_fault *fa
 		trace_thv_page_fault(vcpu, fault, THV_FAULT_MEMORY);
 		return memory_fault_exit(vcpu, fault, &slot, err);
 	}
-	if (err == -EAGAIN)
-		thv_count(vcpu, faults_retried);
 	trace_thv_page_fault(vcpu, fault, THV_FAULT_RETRY);
-	cond_resched();
+	if (err == -EAGAIN) {
+		thv_count(vcpu, faults_retried);
+		let_host_finish(map);
+	}
 	return THV_NEXT_RESUME;
 }
