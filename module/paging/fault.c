@@ -329,9 +329,9 @@ enum thv_next thv_memory_no_page(struct thv_vcpu *vcpu, const struct thv_fault *
 
 /*
  * A thread of the host's is between its two calls of the notifier. Perhaps it has just lost its CPU,
- * to us: the kernel looks whether somebody else should run right before the second. To ask it
- * again and again would keep it from its end for long (ksmd is nice, 5, and was kept so for
- * seconds). So wait for that; but not longer than a jiffy, as others may have begun by then.
+ * to us: right before the second call the kernel looks whether somebody else should run. To ask
+ * again and again would only keep it from its end. So wait for that; but not longer than a
+ * jiffy, as others may have begun by then.
  */
 static void let_host_finish(struct thv_memory_map *map)
 {

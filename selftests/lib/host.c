@@ -278,7 +278,7 @@ bool host_wait(const volatile u64 *word, u64 value)
 	while (*word < value) {
 		if (now_us() > end)
 			return false;
-		usleep(200);
+		usleep(1000);	/* less is for ever, to an emulator: others would not get to run */
 	}
 	return true;
 }
