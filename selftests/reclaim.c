@@ -71,7 +71,7 @@ FIXTURE_SETUP(reclaim)
 
 	self->size = (size_t)(text && atoi(text) >= 64 ? atoi(text) : 64) << 20;
 	self->part = self->size / PAGE / PARTS;
-	REQUIRE(host_swap(self->size), "the host can have no swap");
+	REQUIRE(host_swap(), "the host can have no swap");
 	REQUIRE(enter_cgroup(self->size / 4), "there is no memory controller");
 	self->vm = vm_create(host);
 	self->vcpu = self->vm->vcpu;

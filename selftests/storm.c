@@ -27,7 +27,6 @@ GUEST(host);
 #define THREADS		4
 #define OWN		64		/* pages of each thread */
 #define PAGES		(THREADS * OWN)
-#define SWAP		(32UL << 20)
 
 struct control {
 	volatile u64 published;
@@ -215,7 +214,7 @@ FIXTURE_SETUP(storm)
 	self->vm = vm_create_with(host, .flags = variant->flags);
 	self->vcpu = self->vm->vcpu;
 	rounds = rounds_wanted();
-	swap = host_swap(SWAP);
+	swap = host_swap();
 	mem = host_map_aligned(PAGES * PAGE);
 	control = vm_at(self->vm, CONTROL, struct control);
 	memset(control, 0, PAGES * sizeof(*control));

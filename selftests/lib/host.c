@@ -183,6 +183,9 @@ long host_ksm_shared(void)
 
 /* ---- swap ---- */
 
+/* A RAM disk takes memory for what has been written to it, and no more */
+#define SWAP_SIZE	(1UL << 30)
+
 /* The page that mkswap(8) makes: include/linux/swap.h, union swap_header */
 static bool make_swap(const char *path, size_t size)
 {
@@ -199,7 +202,7 @@ static bool make_swap(const char *path, size_t size)
 	return made;
 }
 
-static bool load_ramdisk(size_t size)
+static bool load_ramdisk(void)
 {
 	char parameter[64];
 	int status = 0;
@@ -207,7 +210,7 @@ static bool load_ramdisk(size_t size)
 
 	if (!access("/dev/ram0", F_OK))
 		return true;
-	snprintf(parameter, sizeof(parameter), "rd_size=%zu", size / 1024);
+	snprintf(parameter, sizeof(parameter), "rd_size=%lu", SWAP_SIZE / 1024);
 	pid = fork();
 	if (!pid) {
 		execlp("modprobe", "modprobe", "brd", "rd_nr=1", parameter, NULL);
@@ -217,13 +220,11 @@ static bool load_ramdisk(size_t size)
 	return !status && !access("/dev/ram0", F_OK);
 }
 
-bool host_swap(size_t size)
+bool host_swap(void)
 {
-	/* In kB */
-	if (host_read_field("/proc/meminfo", "SwapTotal:") >= (long)(size / 1024))
+	if (host_read_field("/proc/meminfo", "SwapTotal:") > 0)
 		return true;
-	return load_ramdisk(size + PAGE) && make_swap("/dev/ram0", size + PAGE) &&
-	       !swapon("/dev/ram0", 0);
+	return load_ramdisk() && make_swap("/dev/ram0", SWAP_SIZE) && !swapon("/dev/ram0", 0);
 }
 
 unsigned long host_page_out(u8 *mem, size_t size)

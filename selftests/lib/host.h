@@ -48,8 +48,8 @@ long host_read(const char *path);		/* a number; -1: it cannot be read */
 long host_read_field(const char *path, const char *field);	/* "FIELD NUMBER"; -1: no such line */
 bool host_huge_on_advice(void);			/* transparent huge pages where madvise() asks for them */
 
-/* Swap of at least @size bytes, on a RAM disk; it stays for the host's life. */
-bool host_swap(size_t size);
+/* Swap: what there is, or a RAM disk; it stays for the host's life. */
+bool host_swap(void);
 
 /*
  * Have all of it swapped out. The host asks of each page whether it has been used, and keeps it if so; so
