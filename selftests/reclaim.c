@@ -6,7 +6,7 @@
  * (module/paging/notifier.c): the launcher itself never touches them, so that its own page table
  * says nothing.
  *
- * In the emulator it is 64 MiB in 16 MiB. THV_TEST_RECLAIM_MB=512 makes it 512 MiB in 128 MiB.
+ * In the emulator it is 32 MiB in 8 MiB. THV_TEST_RECLAIM_MB=512 makes it 512 MiB in 128 MiB.
  */
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -19,7 +19,7 @@ GUEST(host);
 #define CGROUP		"/sys/fs/cgroup/thv-reclaim"
 #define GPA		(1ULL << 24)
 #define PARTS		16	/* the guest's memory: hot and idle are a part each, the rest is a stream */
-#define CHUNK		128	/* pages of the stream between two uses of the hot ones */
+#define CHUNKS		8	/* of a part; after each of the stream's, the hot ones are used */
 
 static bool enter_cgroup(size_t limit)
 {
@@ -69,7 +69,7 @@ FIXTURE_SETUP(reclaim)
 {
 	const char *text = getenv("THV_TEST_RECLAIM_MB");
 
-	self->size = (size_t)(text && atoi(text) >= 64 ? atoi(text) : 64) << 20;
+	self->size = (size_t)(text && atoi(text) >= 32 ? atoi(text) : 32) << 20;
 	self->part = self->size / PAGE / PARTS;
 	REQUIRE(host_swap(), "the host can have no swap");
 	REQUIRE(enter_cgroup(self->size / 4), "there is no memory controller");
@@ -105,23 +105,24 @@ struct outcome {
 /* The stream goes by once, and in between the hot pages are used, over and over */
 static struct outcome stream(FIXTURE_DATA(reclaim) *self, bool fill)
 {
-	u64 first = 2 * self->part, pages = self->size / PAGE - first, at;
+	u64 first = 2 * self->part, pages = self->size / PAGE - first, chunk = self->part / CHUNKS, at;
 	struct outcome outcome = {};
 
-	for (at = 0; at < pages; at += CHUNK) {
+	for (at = 0; at < pages; at += chunk) {
 		u64 gpa = GPA + (first + at) * PAGE;
 
 		if (fill)
-			guest_call(self->vcpu, guest_host_fill, gpa, PAGE, CHUNK, at);
+			guest_call(self->vcpu, guest_host_fill, gpa, PAGE, chunk, at);
 		else
-			outcome.wrong += guest_call(self->vcpu, guest_host_check, gpa, PAGE, CHUNK, at);
+			outcome.wrong += guest_call(self->vcpu, guest_host_check, gpa, PAGE, chunk, at);
 		outcome.refaults += use_hot(self);
 		outcome.uses += self->part;
 	}
 	return outcome;
 }
 
-TEST_F(reclaim, a_guest_larger_than_its_cgroup_finishes_and_keeps_what_it_uses)
+/* Half an hour: the emulator may be asked for the full size */
+TEST_F_TIMEOUT(reclaim, a_guest_larger_than_its_cgroup_finishes_and_keeps_what_it_uses, 1800)
 {
 	u64 idle = GPA + self->part * PAGE, begun = now_us(), kept;
 	struct outcome filled, checked;
