@@ -89,7 +89,7 @@ static bool guest_has_used(unsigned int first)
 	unsigned int i;
 	u64 stamp;
 
-	for (i = first; i < first + OWN; i++) {
+	for (i = first; i < first + OWN && !stuck; i++) {
 		stamp = control[i].published;
 		if (!host_wait(&control[i].seen, stamp)) {
 			fprintf(stderr, "# page %u: published %#llx, seen %#llx, in it %#llx\n", i, stamp,
@@ -100,7 +100,7 @@ static bool guest_has_used(unsigned int first)
 		if ((stamp & 1) && page_at(i)->echo != stamp)
 			lost++;
 	}
-	return true;
+	return !stuck;
 }
 
 /* ---- what the threads do to their pages, which the guest is using ---- */

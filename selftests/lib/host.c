@@ -274,7 +274,7 @@ u64 host_join(struct host_runner *runner)
 
 bool host_wait(const volatile u64 *word, u64 value)
 {
-	u64 end = now_us() + 8000000;
+	u64 end = now_us() + 4000000;
 
 	while (*word < value) {
 		if (now_us() > end)
