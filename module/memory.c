@@ -78,6 +78,7 @@ int thv_memory_init(struct thv_vm *vm)
 
 	mutex_init(&map->slots_lock);
 	rwlock_init(&map->mmu_lock);
+	init_waitqueue_head(&map->settled);
 	map->limits = (struct thv_slot_limits){
 		.phys_bits = min_t(u32, thv_caps.phys_bits, 48),	/* four levels */
 		.user_end = TASK_SIZE_MAX,

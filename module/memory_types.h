@@ -7,6 +7,7 @@
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
 #include <linux/srcu.h>
+#include <linux/wait.h>
 #include "paging/shadow.h"
 #include "paging/table.h"
 #include "slots.h"
@@ -26,6 +27,7 @@
  * @invalid_start: of the user addresses they are about, taken together; valid while there
  *	are any.
  * @invalid_end: the first address after them.
+ * @settled: woken when the last of them has ended.
  */
 struct thv_memory_map {
 	struct mutex slots_lock;	/* outermost */
@@ -41,6 +43,7 @@ struct thv_memory_map {
 	unsigned int invalidating;
 	unsigned long invalid_start;
 	unsigned long invalid_end;
+	wait_queue_head_t settled;
 };
 
 /* The slots as they are now, to who holds one of the two locks or reads under slots_srcu */

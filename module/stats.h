@@ -31,6 +31,11 @@
 	COUNTER(ipis,		"interprocessor interrupts sent")		\
 	COUNTER(timers,		"local-APIC timer expiries")			\
 	COUNTER(faults,		"second-level faults")				\
+	COUNTER(faults_read,	"... of those, for a read")			\
+	COUNTER(faults_write,	"... for a write")				\
+	COUNTER(faults_fetch,	"... for an instruction fetch")			\
+	COUNTER(faults_retried,	"second-level faults that a change of the memory outdated")	\
+	COUNTER(faults_refused,	"second-level faults for which the host gave no page")	\
 	COUNTER(faults_mapped,	"second-level faults answered with a page")	\
 	COUNTER(faults_huge,	"... of those, with a 2 MiB page")		\
 	COUNTER(faults_guest,	"page faults of the guest's own, under shadow paging")	\

@@ -12,7 +12,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include "kselftest_harness.h"
-#include "lib/vm.h"
+#include "lib/host.h"
 #include "guests/memory.h"
 
 GUEST(memory);
@@ -20,7 +20,6 @@ GUEST(memory);
 #define GPA		(1ULL << 24)
 #define PAGES		64
 #define SIZE		(PAGES * PAGE)
-#define HUGE		(2UL << 20)
 
 FIXTURE(memory) {
 	struct vm *vm;
@@ -40,43 +39,11 @@ FIXTURE_VARIANT_ADD(memory, small_untagged) {
 	.flags = THV_VM_NO_HUGE | THV_VM_NO_VPID,
 };
 
-static u8 *map_at(void *at, size_t size, int prot, int flags, int fd, off_t offset)
-{
-	u8 *p = mmap(at, size, prot, flags, fd, offset);
-
-	if (p == MAP_FAILED)
-		fail("mmap of %zu bytes: %s", size, strerror(errno));
-	return p;
-}
-
-static u8 *map(size_t size)
-{
-	return map_at(NULL, size, PROT_READ | PROT_WRITE,
-		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-}
-
-/* @size bytes at a multiple of 2 MiB */
-static u8 *map_aligned(size_t size)
-{
-	u8 *p = map(size + HUGE);
-
-	return (u8 *)(((uintptr_t)p + HUGE - 1) & ~(HUGE - 1));
-}
-
-static int memfd(size_t size)
-{
-	int fd = memfd_create("guest", MFD_CLOEXEC);
-
-	if (fd < 0 || ftruncate(fd, size))
-		fail("memfd: %s", strerror(errno));
-	return fd;
-}
-
 FIXTURE_SETUP(memory)
 {
 	self->vm = vm_create_with(memory, .flags = variant->flags);
 	self->vcpu = self->vm->vcpu;
-	self->mem = map(SIZE);
+	self->mem = host_map(SIZE);
 	ASSERT_EQ(0, vm_set_memory(self->vm, 1, 0, GPA, SIZE, self->mem));
 }
 
@@ -95,34 +62,17 @@ static void store(struct vcpu *vcpu, u64 gpa, u64 value)
 	guest_call(vcpu, guest_memory_store, gpa, value);
 }
 
-static u64 *word(u8 *mem, unsigned int page)
-{
-	return (u64 *)(mem + page * PAGE);
-}
-
 /* ---- on demand ---- */
-
-static unsigned int resident(u8 *mem, size_t size)
-{
-	u8 map[1024];
-	unsigned int i, count = 0;
-
-	if (mincore(mem, size, map))
-		fail("mincore: %s", strerror(errno));
-	for (i = 0; i < size / PAGE; i++)
-		count += map[i] & 1;
-	return count;
-}
 
 TEST_F(memory, is_given_at_the_first_touch)
 {
 	u64 mapped;
 
 	load(self->vcpu, GUEST_DATA);	/* what the call itself needs is there from now on */
-	EXPECT_EQ(0, resident(self->mem, SIZE));
+	EXPECT_EQ(0, host_resident(self->mem, SIZE));
 	mapped = vm_counter(self->vm, THV_STAT_faults_mapped);
 	guest_call(self->vcpu, guest_memory_fill, GPA, PAGE, 10, 1);
-	EXPECT_EQ(10, resident(self->mem, SIZE));
+	EXPECT_EQ(10, host_resident(self->mem, SIZE));
 	EXPECT_EQ(mapped + 10, vm_counter(self->vm, THV_STAT_faults_mapped));
 	guest_call(self->vcpu, guest_memory_fill, GPA, PAGE, 10, 1);
 	EXPECT_EQ(mapped + 10, vm_counter(self->vm, THV_STAT_faults_mapped));
@@ -132,7 +82,7 @@ TEST_F(memory, reads_as_zero_before_it_is_written)
 {
 	EXPECT_EQ(0, guest_call(self->vcpu, guest_memory_touch, GPA, PAGE, PAGES));
 	store(self->vcpu, GPA + PAGE, 5);
-	EXPECT_EQ(5, *word(self->mem, 1));
+	EXPECT_EQ(5, *host_word(self->mem, 1));
 	EXPECT_EQ(0, load(self->vcpu, GPA));
 	EXPECT_EQ(5, load(self->vcpu, GPA + PAGE));
 }
@@ -152,18 +102,18 @@ TEST_F(memory, is_gone_when_the_host_takes_it_back)
 		EXPECT_EQ(105, load(self->vcpu, GPA + 5 * PAGE));
 		store(self->vcpu, GPA + 3 * PAGE, 103);
 		store(self->vcpu, GPA + 4 * PAGE, 104);
-		EXPECT_EQ(103, *word(self->mem, 3));
+		EXPECT_EQ(103, *host_word(self->mem, 3));
 	}
 }
 
 TEST_F(memory, is_another_when_something_is_mapped_over_it)
 {
-	int fd = memfd(PAGE);
+	int fd = host_memfd(PAGE);
 	u64 value = 0x7777;
 
 	store(self->vcpu, GPA, 1);
 	ASSERT_EQ(sizeof(value), pwrite(fd, &value, sizeof(value), 0));
-	map_at(self->mem, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+	host_map_at(self->mem, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
 	EXPECT_EQ(0x7777, load(self->vcpu, GPA));
 	store(self->vcpu, GPA, 0x8888);
 	ASSERT_EQ(sizeof(value), pread(fd, &value, sizeof(value), 0));
@@ -178,7 +128,7 @@ TEST_F(memory, that_was_unmapped_is_a_fault_until_it_is_mapped)
 	run_until(self->vcpu, THV_EXIT_MEMORY_FAULT);
 	EXPECT_EQ(EFAULT, self->vcpu->run->memory_fault.error);
 	run_until(self->vcpu, THV_EXIT_MEMORY_FAULT);
-	map_at(self->mem + PAGE, PAGE, PROT_READ | PROT_WRITE,
+	host_map_at(self->mem + PAGE, PAGE, PROT_READ | PROT_WRITE,
 	       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	EXPECT_EQ(0, guest_finish(self->vcpu));
 }
@@ -191,17 +141,17 @@ TEST_F(memory, may_become_read_only_and_writable_again)
 	guest_start(self->vcpu, guest_memory_store, GPA, 2);
 	run_until(self->vcpu, THV_EXIT_MEMORY_FAULT);
 	EXPECT_EQ(THV_ACCESS_WRITE, self->vcpu->run->memory_fault.access & THV_ACCESS_WRITE);
-	EXPECT_EQ(1, *word(self->mem, 0));
+	EXPECT_EQ(1, *host_word(self->mem, 0));
 	ASSERT_EQ(0, mprotect(self->mem, PAGE, PROT_READ | PROT_WRITE));
 	guest_finish(self->vcpu);
-	EXPECT_EQ(2, *word(self->mem, 0));
+	EXPECT_EQ(2, *host_word(self->mem, 0));
 }
 
 TEST_F(memory, moved_elsewhere_by_the_launcher_is_not_there_any_more)
 {
 	store(self->vcpu, GPA + PAGE, 7);
 	ASSERT_NE(MAP_FAILED, mremap(self->mem + PAGE, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
-				     map(PAGE)));
+				     host_map(PAGE)));
 	guest_start(self->vcpu, guest_memory_load, GPA + PAGE);
 	run_until(self->vcpu, THV_EXIT_MEMORY_FAULT);
 }
@@ -220,10 +170,10 @@ TEST_F(memory, written_after_a_fork_is_the_parents_alone)
 	if (!pid) {
 		if (read(ends[0], &c, 1) != 1)
 			_exit(2);
-		_exit(*word(self->mem, 0) != 1);
+		_exit(*host_word(self->mem, 0) != 1);
 	}
 	store(self->vcpu, GPA, 2);
-	EXPECT_EQ(2, *word(self->mem, 0));
+	EXPECT_EQ(2, *host_word(self->mem, 0));
 	ASSERT_EQ(1, write(ends[1], "x", 1));
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(0, status) TH_LOG("the guest wrote into the child's memory");
@@ -231,17 +181,17 @@ TEST_F(memory, written_after_a_fork_is_the_parents_alone)
 
 TEST_F(memory, of_a_private_file_mapping_is_copied_before_it_is_written)
 {
-	int fd = memfd(PAGE);
+	int fd = host_memfd(PAGE);
 	u64 value = 1;
 
 	ASSERT_EQ(sizeof(value), pwrite(fd, &value, sizeof(value), 0));
-	map_at(self->mem, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, 0);
+	host_map_at(self->mem, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, 0);
 	EXPECT_EQ(1, load(self->vcpu, GPA));
 	value = 2;
 	ASSERT_EQ(sizeof(value), pwrite(fd, &value, sizeof(value), 0));
 	EXPECT_EQ(2, load(self->vcpu, GPA)) TH_LOG("not copied yet: the file's");
 	store(self->vcpu, GPA, 3);
-	EXPECT_EQ(3, *word(self->mem, 0));
+	EXPECT_EQ(3, *host_word(self->mem, 0));
 	ASSERT_EQ(sizeof(value), pread(fd, &value, sizeof(value), 0));
 	EXPECT_EQ(2, value) TH_LOG("the guest wrote into the file");
 }
@@ -277,9 +227,9 @@ TEST_F(memory, of_one_vm_may_go_while_the_other_runs)
 
 TEST_F(memory, of_a_truncated_file_is_a_fault)
 {
-	int fd = memfd(SIZE);
+	int fd = host_memfd(SIZE);
 
-	map_at(self->mem, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+	host_map_at(self->mem, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
 	store(self->vcpu, GPA + 5 * PAGE, 1);
 	ASSERT_EQ(0, ftruncate(fd, PAGE));
 	EXPECT_EQ(0, load(self->vcpu, GPA));
@@ -361,22 +311,12 @@ TEST_F(memory, may_be_fed_by_user_space)
 
 /* ---- huge pages ---- */
 
-static bool write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-	bool written = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-
-	if (fd >= 0)
-		close(fd);
-	return written;
-}
-
 /* A slot of 4 MiB that the host backs with huge pages, at @gpa */
 static u8 *add_huge(struct __test_metadata *_metadata, struct vm *vm, u64 gpa)
 {
-	u8 *mem = map_aligned(2 * HUGE);
+	u8 *mem = host_map_aligned(2 * HUGE);
 
-	REQUIRE(write_file("/sys/kernel/mm/transparent_hugepage/enabled", "madvise"),
+	REQUIRE(host_huge_on_advice(),
 		"the host has no transparent huge pages, or is not ours to change");
 	must(madvise(mem, 2 * HUGE, MADV_HUGEPAGE) ? -errno : 0);
 	must(vm_set_memory(vm, 2, 0, gpa, 2 * HUGE, mem));
@@ -422,7 +362,7 @@ TEST_F(memory, a_piece_of_a_huge_page_may_be_taken_back)
 	EXPECT_EQ(0, load(self->vcpu, GPA + HUGE + 5 * PAGE));
 	EXPECT_EQ(7, load(self->vcpu, GPA + HUGE + 6 * PAGE));
 	store(self->vcpu, GPA + HUGE + 5 * PAGE, 6);
-	EXPECT_EQ(6, *word(mem, 5));
+	EXPECT_EQ(6, *host_word(mem, 5));
 	ASSERT_EQ(0, mprotect(mem + 9 * PAGE, PAGE, PROT_READ));
 	guest_start(self->vcpu, guest_memory_store, GPA + HUGE + 9 * PAGE, 1);
 	run_until(self->vcpu, THV_EXIT_MEMORY_FAULT);
@@ -445,64 +385,26 @@ TEST_F(memory, a_dirty_log_tells_small_pages_of_huge_ones)
 
 /* ---- merged ---- */
 
-static long ksm_shared(void)
-{
-	char text[32] = "";
-	int fd = open("/sys/kernel/mm/ksm/pages_sharing", O_RDONLY);
-
-	if (fd < 0 || read(fd, text, sizeof(text) - 1) < 0)
-		return -1;
-	close(fd);
-	return atol(text);
-}
-
 TEST_F(memory, may_be_merged_and_comes_apart_when_written)
 {
 	unsigned int i;
 
-	REQUIRE(ksm_shared() >= 0 && write_file("/sys/kernel/mm/ksm/run", "1"),
-		"the host has no KSM, or is not ours to change");
-	write_file("/sys/kernel/mm/ksm/sleep_millisecs", "1");
-	write_file("/sys/kernel/mm/ksm/pages_to_scan", "200");
+	REQUIRE(host_ksm_shared() >= 0 && host_ksm(true), "the host has no KSM, or is not ours to change");
 	for (i = 0; i < 16; i++)
 		memset(self->mem + i * PAGE, 0x42, PAGE);
 	guest_call(self->vcpu, guest_memory_touch, GPA, PAGE, 16);
 	ASSERT_EQ(0, madvise(self->mem, 16 * PAGE, MADV_MERGEABLE));
-	for (i = 0; i < 200 && ksm_shared() < 10; i++)
+	for (i = 0; i < 200 && host_ksm_shared() < 10; i++)
 		usleep(10000);
-	EXPECT_LE(10, ksm_shared());
+	EXPECT_LE(10, host_ksm_shared());
 	EXPECT_EQ(16 * 0x4242424242424242ULL, guest_call(self->vcpu, guest_memory_touch, GPA, PAGE, 16));
 	store(self->vcpu, GPA + 3 * PAGE, 1);
 	for (i = 0; i < 16; i++)
 		EXPECT_EQ(i == 3 ? 1 : 0x4242424242424242ULL, load(self->vcpu, GPA + i * PAGE));
-	write_file("/sys/kernel/mm/ksm/run", "2");	/* apart again, as it was */
-	write_file("/sys/kernel/mm/ksm/run", "0");
+	host_ksm(false);	/* apart again, as it was */
 }
 
 /* ---- while the guest runs ---- */
-
-struct runner {
-	struct vcpu *vcpu;
-	u64 faults;
-};
-
-/* Runs the guest to its end; faults are what the other threads do */
-static void *run_through(void *arg)
-{
-	struct runner *runner = arg;
-	struct thv_run *run = runner->vcpu->run;
-
-	do {
-		if (vcpu_run(runner->vcpu))
-			fail("THV_RUN failed");
-		runner->faults += run->exit == THV_EXIT_MEMORY_FAULT;
-	} while (run->exit == THV_EXIT_MEMORY_FAULT);
-	if (run->exit != THV_EXIT_IO || run->io.port != PORT_DONE) {
-		exit_print(runner->vcpu);
-		fail("expected the guest to return");
-	}
-	return NULL;
-}
 
 /*
  * Stamps (threats 21 and 22): a page is replaced by one with a higher stamp; after that, none
@@ -511,26 +413,24 @@ static void *run_through(void *arg)
 TEST_F(memory, a_replaced_page_is_not_seen_any_more)
 {
 	enum { ROUNDS = 300 };
-	struct runner runner = { .vcpu = self->vcpu };
-	volatile u64 *published = word(self->mem, 1);
-	int fd = memfd((ROUNDS + 1) * PAGE);
-	pthread_t thread;
+	struct host_runner runner = { .vcpu = self->vcpu };
+	volatile u64 *published = host_word(self->mem, 1);
+	int fd = host_memfd((ROUNDS + 1) * PAGE);
 	u64 i;
 
 	for (i = 0; i <= ROUNDS; i++)
 		ASSERT_EQ(sizeof(i), pwrite(fd, &i, sizeof(i), i * PAGE));
-	map_at(self->mem, PAGE, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0);
+	host_map_at(self->mem, PAGE, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0);
 	guest_start(self->vcpu, guest_memory_watch, GPA, GPA + PAGE);
-	ASSERT_EQ(0, pthread_create(&thread, NULL, run_through, &runner));
+	host_run(&runner);
 	for (i = 1; i <= ROUNDS; i++) {
-		map_at(self->mem, PAGE, PROT_READ, MAP_SHARED | MAP_FIXED, fd, i * PAGE);
+		host_map_at(self->mem, PAGE, PROT_READ, MAP_SHARED | MAP_FIXED, fd, i * PAGE);
 		published[0] = i;
 	}
 	while (published[1] < 10)
 		;
 	self->vm->record->shared = 1;
-	pthread_join(thread, NULL);
-	EXPECT_EQ(0, self->vcpu->run->regs.gpr[THV_RAX]) TH_LOG("stale stamps were seen");
+	EXPECT_EQ(0, host_join(&runner)) TH_LOG("stale stamps were seen");
 	EXPECT_EQ(0, runner.faults);
 }
 
@@ -572,7 +472,7 @@ static void *replace(void *arg)
 		u8 *at = mem + (i * 5 % PAGES) * PAGE;
 
 		munmap(at, PAGE);
-		map_at(at, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+		host_map_at(at, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
 		       -1, 0);
 		usleep(50);
 	}
@@ -583,15 +483,15 @@ TEST_F(memory, everything_at_once_under_two_vcpus)
 {
 	static void *(*const threads[])(void *arg) = { take_back, protect, replace, take_back };
 	struct vcpu *second = vcpu_create(self->vm, 1);
-	struct runner runners[2] = { { .vcpu = self->vcpu }, { .vcpu = second } };
-	pthread_t host[4], guest[2];
+	struct host_runner runners[2] = { { .vcpu = self->vcpu }, { .vcpu = second } };
+	pthread_t host[4];
 	unsigned int i;
 
 	vcpu_mode64(second);
 	guest_start(self->vcpu, guest_memory_churn, GPA, PAGES);
 	guest_start(second, guest_memory_churn, GPA, PAGES);
 	for (i = 0; i < 2; i++)
-		ASSERT_EQ(0, pthread_create(&guest[i], NULL, run_through, &runners[i]));
+		host_run(&runners[i]);
 	for (i = 0; i < 4; i++)
 		ASSERT_EQ(0, pthread_create(&host[i], NULL, threads[i], self->mem));
 	usleep(300000);
@@ -602,10 +502,10 @@ TEST_F(memory, everything_at_once_under_two_vcpus)
 	ASSERT_EQ(0, mprotect(self->mem, PAGES * PAGE, PROT_READ | PROT_WRITE));
 	self->vm->record->shared = 1;
 	for (i = 0; i < 2; i++)
-		pthread_join(guest[i], NULL);
+		host_join(&runners[i]);
 	EXPECT_LT(PAGES, self->vcpu->run->regs.gpr[THV_RAX]);
 	store(self->vcpu, GPA + 5 * PAGE, 0x5555);
-	EXPECT_EQ(0x5555, *word(self->mem, 5));
+	EXPECT_EQ(0x5555, *host_word(self->mem, 5));
 }
 
 THV_TEST_MAIN

@@ -664,6 +664,131 @@ TEST_F(slots, move_under_a_running_vcpu)
 	EXPECT_EQ(0x5a5a, load(self->vcpu, GPA));
 }
 
+static void *delete_it(void *arg)
+{
+	FIXTURE_DATA(slots) *self = arg;
+
+	while (!stop) {
+		must(vm_set_memory(self->vm, 1, 0, 0, 0, NULL));
+		usleep(200);
+		must(vm_set_memory(self->vm, 1, 0, GPA, SIZE, self->mem));
+		usleep(500);
+	}
+	return NULL;
+}
+
+/* A guest that reads a page, again and again: it is the memory that was put there, or none */
+TEST_F(slots, are_deleted_and_added_under_a_running_vcpu)
+{
+	struct thv_run *run = self->vcpu->run;
+	int i, found = 0, missed = 0;
+	pthread_t thread;
+
+	self->word[3 * PAGE / 8] = 0x5a5a;
+	ASSERT_EQ(0, pthread_create(&thread, NULL, delete_it, self));
+	for (i = 0; i < 1000; i++) {
+		guest_start(self->vcpu, guest_access_load64, GPA + 3 * PAGE);
+		ASSERT_EQ(0, vcpu_run(self->vcpu));
+		if (run->exit == THV_EXIT_MMIO) {
+			missed++;
+			continue;
+		}
+		ASSERT_EQ(THV_EXIT_IO, run->exit);
+		ASSERT_EQ(0x5a5a, run->regs.gpr[THV_RAX]);
+		found++;
+	}
+	stop = true;
+	pthread_join(thread, NULL);
+	EXPECT_LT(0, found);
+	EXPECT_LT(0, missed);
+	EXPECT_EQ(0x5a5a, load(self->vcpu, GPA + 3 * PAGE));
+}
+
+/* What the flags forbid from when the call returns: seen by the words that the guest counts up */
+struct toggler {
+	struct vm *vm;
+	u8 *mem;
+	u64 disobeyed;
+	volatile u64 rounds;
+};
+
+static void *make_read_only(void *arg)
+{
+	struct toggler *toggler = arg;
+	volatile u64 *word = (u64 *)toggler->mem;
+	u64 before;
+
+	while (!stop) {
+		must(vm_set_memory(toggler->vm, 1, THV_MEMORY_READONLY, GPA, SIZE, toggler->mem));
+		before = *word;
+		usleep(300);
+		toggler->disobeyed += *word != before;
+		must(vm_set_memory(toggler->vm, 1, 0, GPA, SIZE, toggler->mem));
+		usleep(300);
+		toggler->rounds++;
+	}
+	return NULL;
+}
+
+TEST_F(slots, become_read_only_and_writable_under_a_running_vcpu)
+{
+	struct toggler toggler = { .vm = self->vm, .mem = self->mem };
+	struct thv_run *run = self->vcpu->run;
+	u64 refused = 0, value = 0;
+	pthread_t thread;
+
+	ASSERT_EQ(0, pthread_create(&thread, NULL, make_read_only, &toggler));
+	while (toggler.rounds < 30) {
+		guest_start(self->vcpu, guest_access_store64, GPA, value + 1);
+		ASSERT_EQ(0, vcpu_run(self->vcpu));
+		if (run->exit == THV_EXIT_MMIO) {
+			ASSERT_NE(0, run->mmio.flags & THV_MMIO_READONLY);
+			refused++;
+			continue;
+		}
+		ASSERT_EQ(THV_EXIT_IO, run->exit);
+		value++;
+	}
+	stop = true;
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, toggler.disobeyed) TH_LOG("written while it was read-only");
+	EXPECT_LT(0, refused);
+	EXPECT_EQ(value, self->word[0]);
+}
+
+static void *switch_log(void *arg)
+{
+	FIXTURE_DATA(slots) *self = arg;
+	u64 bits, count;
+
+	while (!stop) {
+		log_dirty(self, true);
+		usleep(200);
+		must(get_bits(self->vm, THV_GET_DIRTY, 1, &bits, &count));
+		log_dirty(self, false);
+		usleep(200);
+	}
+	return NULL;
+}
+
+/* The log comes and goes, the memory stays; and the last log, begun under way, is right */
+TEST_F(slots, are_logged_and_not_under_a_running_vcpu)
+{
+	pthread_t thread;
+	u64 i;
+
+	ASSERT_EQ(0, pthread_create(&thread, NULL, switch_log, self));
+	for (i = 1; i < 300; i++) {
+		store(self->vcpu, GPA + i % 16 * PAGE, i);
+		ASSERT_EQ(i, load(self->vcpu, GPA + i % 16 * PAGE));
+	}
+	stop = true;
+	pthread_join(thread, NULL);
+	log_dirty(self, true);
+	store(self->vcpu, GPA + 11 * PAGE, 1);
+	ASSERT_BITS(THV_GET_DIRTY, BIT(11));
+}
+
 TEST_F(slots, a_log_read_under_a_running_vcpu_loses_no_write)
 {
 	struct vcpu *vcpu = self->vcpu;

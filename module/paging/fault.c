@@ -105,6 +105,8 @@ static int ask_host(u64 hva, bool write, bool may_write, struct host_page *got)
 	got->writable = may_write;
 	if (may_write && get_user_page_fast_only(hva, FOLL_WRITE, &got->page))
 		return 0;
+	if (thv_wait_for_user(hva, write))
+		return -EINTR;
 	n = get_user_pages_unlocked(hva, 1, &got->page, flags);
 	if (n != 1)
 		return n < 0 ? n : -EFAULT;
@@ -325,6 +327,29 @@ enum thv_next thv_memory_no_page(struct thv_vcpu *vcpu, const struct thv_fault *
 	return memory_fault_exit(vcpu, fault, &slot, err);
 }
 
+/*
+ * A thread of the host's is between its two calls of the notifier. Perhaps it has just lost its CPU,
+ * to us: right before the second call the kernel looks whether somebody else should run. To ask
+ * again and again would only keep it from its end. So wait for that; but not longer than a
+ * jiffy, as others may have begun by then.
+ */
+static void let_host_finish(struct thv_memory_map *map)
+{
+	wait_event_interruptible_timeout(map->settled, !READ_ONCE(map->invalidating), 1);
+	cond_resched();
+}
+
+static void count_by_kind(struct thv_vcpu *vcpu, u32 access)
+{
+	thv_count(vcpu, faults);
+	if (access & THV_ACCESS_EXECUTE)
+		thv_count(vcpu, faults_fetch);
+	else if (access & THV_ACCESS_WRITE)
+		thv_count(vcpu, faults_write);
+	else
+		thv_count(vcpu, faults_read);
+}
+
 /**
  * thv_memory_fault() - Answer a second-level fault.
  * @vcpu: whose; loaded, and this is its thread.
@@ -342,7 +367,7 @@ enum thv_next thv_memory_fault(struct thv_vcpu *vcpu, const struct thv_fault *fa
 	struct thv_slot slot;
 	int err;
 
-	thv_count(vcpu, faults);
+	count_by_kind(vcpu, fault->access);
 	if (!copy_slot(map, gfn, &slot))
 		return not_memory(vcpu, fault);
 	if ((fault->access & THV_ACCESS_WRITE) && (slot.flags & THV_MEMORY_READONLY))
@@ -355,10 +380,14 @@ enum thv_next thv_memory_fault(struct thv_vcpu *vcpu, const struct thv_fault *fa
 		return THV_NEXT_RESUME;
 	}
 	if (err != -EAGAIN && err != -EINTR) {
+		thv_count(vcpu, faults_refused);
 		trace_thv_page_fault(vcpu, fault, THV_FAULT_MEMORY);
 		return memory_fault_exit(vcpu, fault, &slot, err);
 	}
 	trace_thv_page_fault(vcpu, fault, THV_FAULT_RETRY);
-	cond_resched();
+	if (err == -EAGAIN) {
+		thv_count(vcpu, faults_retried);
+		let_host_finish(map);
+	}
 	return THV_NEXT_RESUME;
 }

@@ -91,11 +91,14 @@ static int invalidate_start(struct mmu_notifier *notifier, const struct mmu_noti
 static void invalidate_end(struct mmu_notifier *notifier, const struct mmu_notifier_range *range)
 {
 	struct thv_memory_map *map = map_of(notifier);
+	bool settled;
 
 	write_lock(&map->mmu_lock);
 	thv_memory_outdate(map);
-	map->invalidating--;
+	settled = !--map->invalidating;
 	write_unlock(&map->mmu_lock);
+	if (settled && wq_has_sleeper(&map->settled))
+		wake_up_all(&map->settled);
 	trace_thv_notifier(vm_of(map), THV_NOTICE_INVALIDATED, range->start, range->end, false);
 }
 

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A guest that has four times as much memory as its memory cgroup lets it keep: it finishes, what it
+ * wrote comes back from swap, nobody is killed, and the pages that it uses all the time stay. Those
+ * the host can only know from what the notifier answers when it asks for the age of a page
+ * (module/paging/notifier.c): the launcher itself never touches them, so that its own page table
+ * says nothing.
+ *
+ * In the emulator it is 32 MiB in 8 MiB. THV_TEST_RECLAIM_MB=512 makes it 512 MiB in 128 MiB.
+ */
+#include <stdlib.h>
+#include <sys/stat.h>
+#include "kselftest_harness.h"
+#include "lib/host.h"
+#include "guests/host.h"
+
+GUEST(host);
+
+#define CGROUP		"/sys/fs/cgroup/thv-reclaim"
+#define GPA		(1ULL << 24)
+#define PARTS		16	/* the guest's memory: hot and idle are a part each, the rest is a stream */
+#define CHUNKS		8	/* of a part; after each of the stream's, the hot ones are used */
+
+static bool enter_cgroup(size_t limit)
+{
+	char text[32];
+
+	host_write("/sys/fs/cgroup/cgroup.subtree_control", "+memory");
+	if (mkdir(CGROUP, 0755) && errno != EEXIST)
+		return false;
+	snprintf(text, sizeof(text), "%zu", limit);
+	if (!host_write(CGROUP "/memory.max", text))
+		return false;
+	snprintf(text, sizeof(text), "%d", getpid());
+	return host_write(CGROUP "/cgroup.procs", text);
+}
+
+static void leave_cgroup(void)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%d", getpid());
+	host_write("/sys/fs/cgroup/cgroup.procs", text);
+	rmdir(CGROUP);
+}
+
+FIXTURE(reclaim) {
+	struct vm *vm;
+	struct vcpu *vcpu;
+	u8 *mem;
+	size_t size;
+	u64 part;	/* pages */
+};
+
+FIXTURE_VARIANT(reclaim) {
+	bool shared;
+};
+
+FIXTURE_VARIANT_ADD(reclaim, anonymous) {
+	.shared = false,
+};
+
+/* As the launcher has it: a memfd */
+FIXTURE_VARIANT_ADD(reclaim, file) {
+	.shared = true,
+};
+
+FIXTURE_SETUP(reclaim)
+{
+	const char *text = getenv("THV_TEST_RECLAIM_MB");
+
+	self->size = (size_t)(text && atoi(text) >= 32 ? atoi(text) : 32) << 20;
+	self->part = self->size / PAGE / PARTS;
+	REQUIRE(host_swap(), "the host can have no swap");
+	REQUIRE(enter_cgroup(self->size / 4), "there is no memory controller");
+	self->vm = vm_create(host);
+	self->vcpu = self->vm->vcpu;
+	self->mem = variant->shared ?
+		    host_map_at(NULL, self->size, PROT_READ | PROT_WRITE, MAP_SHARED,
+				host_memfd(self->size), 0) : host_map(self->size);
+	madvise(self->mem, self->size, MADV_NOHUGEPAGE);
+	ASSERT_EQ(0, vm_set_memory(self->vm, 1, 0, GPA, self->size, self->mem));
+}
+
+FIXTURE_TEARDOWN(reclaim)
+{
+	vm_close(self->vm);
+	munmap(self->mem, self->size);
+	leave_cgroup();
+}
+
+/* Pages of the hot part that had to be brought back, all in all */
+static u64 use_hot(FIXTURE_DATA(reclaim) *self)
+{
+	u64 there = host_resident(self->mem, self->part * PAGE);
+
+	guest_call(self->vcpu, guest_host_touch, GPA, PAGE, self->part);
+	return self->part - there;
+}
+
+struct outcome {
+	u64 wrong, refaults, uses;
+};
+
+/* The stream goes by once, and in between the hot pages are used, over and over */
+static struct outcome stream(FIXTURE_DATA(reclaim) *self, bool fill)
+{
+	u64 first = 2 * self->part, pages = self->size / PAGE - first, chunk = self->part / CHUNKS, at;
+	struct outcome outcome = {};
+
+	for (at = 0; at < pages; at += chunk) {
+		u64 gpa = GPA + (first + at) * PAGE;
+
+		if (fill)
+			guest_call(self->vcpu, guest_host_fill, gpa, PAGE, chunk, at);
+		else
+			outcome.wrong += guest_call(self->vcpu, guest_host_check, gpa, PAGE, chunk, at);
+		outcome.refaults += use_hot(self);
+		outcome.uses += self->part;
+	}
+	return outcome;
+}
+
+/* Half an hour: the emulator may be asked for the full size */
+TEST_F_TIMEOUT(reclaim, a_guest_larger_than_its_cgroup_finishes_and_keeps_what_it_uses, 1800)
+{
+	u64 idle = GPA + self->part * PAGE, begun = now_us(), kept;
+	struct outcome filled, checked;
+
+	/* The hot and the idle ones come into being alike; then only the hot ones are used */
+	guest_call(self->vcpu, guest_host_fill, GPA, PAGE, 2 * self->part, 7);
+	filled = stream(self, true);
+	kept = host_resident(self->mem + self->part * PAGE, self->part * PAGE);
+	checked = stream(self, false);
+	fprintf(stderr, "# %zu MiB in %zu MiB: %llu ms; brought back of %llu uses of hot pages: %llu while filling, %llu while checking; of %llu idle pages %llu were left; swapped %lu MiB; faults %llu\n",
+		self->size >> 20, self->size >> 22, (now_us() - begun) / 1000, filled.uses, filled.refaults,
+		checked.refaults, self->part, kept, host_swapped(self->mem, self->size) >> 8,
+		vm_counter(self->vm, THV_STAT_faults));
+
+	EXPECT_EQ(0, checked.wrong) TH_LOG("what was written is not what came back");
+	EXPECT_EQ(0, guest_call(self->vcpu, guest_host_check, GPA, PAGE, self->part, 7));
+	EXPECT_EQ(0, guest_call(self->vcpu, guest_host_check, idle, PAGE, self->part, 7 + self->part));
+	EXPECT_EQ(0, host_read_field(CGROUP "/memory.events", "oom_kill"));
+	EXPECT_GT(self->part / 8, kept) TH_LOG("the host was short of nothing");
+	EXPECT_GT(filled.uses / 50, filled.refaults) TH_LOG("the working set was not kept");
+	EXPECT_GT(checked.uses / 50, checked.refaults) TH_LOG("the working set was not kept");
+}
+
+THV_TEST_MAIN
