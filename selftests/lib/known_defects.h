@@ -65,6 +65,14 @@ static inline bool on_bochs_2_7(void)
 	"Bochs 2.7 hits an instruction breakpoint again after the instruction was broken off"
 
 /*
+ * Under CR4.SMAP the processor's own accesses to descriptor tables may use user pages if RFLAGS.AC is 1,
+ * at CPL 3 too: the check asks for AC only, not for who accesses (paging.cc, translate_linear_*(); SDM
+ * 4.6.1).
+ */
+#define DEFECT_AC_AND_IMPLICIT_ACCESSES \
+	"Bochs 2.7 lets RFLAGS.AC count for the processor's own accesses"
+
+/*
  * Where its VM entry and the rules of module/vmx/explain.c differ, which selftests/explain.c finds out. Each
  * was judged by the manual and Bochs' own source (cpu/vmx.cc): it is Bochs that errs, or that is
  * stricter. @field below: the state, by places of module/vmx/fields.h.

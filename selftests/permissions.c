@@ -1,0 +1,590 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The permission matrix: what a guest may do with a page, by what its tables say, who does it and in
+ * which mode: the fault, its error code, and the accessed and dirty flags of each entry. One statement of the
+ * rules (lib/paging_rules.c) says what has to come out, whatever translates: EPT, shadow paging
+ * (THV_TEST_PAGING), and, in unit/test_permissions.c, the module's walker.
+ *
+ * The guest tries thousands of accesses in a run (guests/permissions.S).
+ */
+#include <stdio.h>
+#include "kselftest_harness.h"
+#include "lib/known_defects.h"
+#include "lib/paging_rules.h"
+#include "lib/vm.h"
+#include "guests/permissions.h"
+
+GUEST(permissions);
+
+/* ---- what guests/permissions.S has the numbers of, too ---- */
+
+#define CONTROL		0x94000UL
+#define PAGE_AT		0x93000UL	/* the page that is accessed, whatever its size */
+
+struct control {
+	u64 trials;
+	u64 count;
+	u64 cr0, cr4, efer;
+	u64 entry_size;
+	u64 place[4];		/* of levels 1 to 4 */
+	u64 unused;
+};
+
+/* Two reasons more than the rules know, for the processor's own accesses */
+enum kind { READ, WRITE, FETCH, DESCRIPTOR, MARK, KINDS };
+
+#define HOW_USER	0x08
+#define HOW_AC		0x10
+#define HOW_KEEP	0x20
+
+#define VECTOR_PF	14
+#define VECTOR_DONE	0x80
+
+struct trial {
+	u64 entry[4];
+	u64 how;
+	u64 address;
+	u64 vector, error, cr2;
+	u64 after[4];
+};
+
+#define TRIALS		((GUEST_MEMORY - GUEST_DATA) / sizeof(struct trial))
+
+/* Where in the page: code for a fetch, a descriptor table, and data */
+static const u16 offset_of[KINDS] = {
+	[READ] = 0x100, [WRITE] = 0x100, [FETCH] = 0x40, [DESCRIPTOR] = 8, [MARK] = 16,
+};
+
+/* ---- control registers ---- */
+
+#define CR0_WP		BIT(16)
+#define CR4_PSE		BIT(4)
+#define CR4_PAE		BIT(5)
+#define CR4_PGE		BIT(7)
+#define CR4_OSFXSR	BIT(9)
+#define CR4_PCIDE	BIT(17)
+#define CR4_SMEP	BIT(20)
+#define CR4_SMAP	BIT(21)
+#define CR0_64		0x80000033ULL	/* PG, NE, ET, MP, PE */
+#define EFER_LONG	0x500ULL	/* LMA, LME */
+#define EFER_NXE	BIT(11)
+
+enum { WP = 1, SMEP = 2, SMAP = 4, NXE = 8, CONTROLS = 16 };
+
+/* ---- formats: tables in frames below the page ---- */
+
+#define TABLE(level)	(PAGE_AT - (4 - (level)) * PAGE)
+
+struct format {
+	unsigned int levels, leaf;
+	bool pse, gbyte;
+	u64 gla;
+	u64 root;		/* of the tables that lead there */
+};
+
+static bool is_32(const struct format *format)
+{
+	return format->levels == 2;
+}
+
+/* A PDPTE of PAE paging: in a register, and without rights */
+static bool is_held(const struct format *format, unsigned int level)
+{
+	return format->levels == 3 && level == 3;
+}
+
+static u64 place_of(const struct format *format, unsigned int level)
+{
+	u64 table = level == format->levels ? format->root : TABLE(level);
+	unsigned int bits = is_32(format) ? 10 : 9, size = is_32(format) ? 4 : 8;
+
+	return table + (format->gla >> (12 + bits * (level - 1)) & (BIT(bits) - 1)) * size;
+}
+
+static void put_entry(struct vm *vm, const struct format *format, unsigned int level, u64 entry)
+{
+	memcpy(vm->mem + place_of(format, level), &entry, is_32(format) ? 4 : 8);
+}
+
+FIXTURE(permissions) {
+	struct vm *vm;
+	struct vcpu *vcpu;
+	struct control *control;
+	const struct format *format;
+	struct trial *trial;
+	struct rules_question mode;
+	bool offers[CONTROLS];	/* combinations of WP, SMEP, SMAP and NXE that the guest can have */
+	unsigned int count;	/* trials of this run */
+	unsigned int total, wrong, defects;
+};
+
+FIXTURE_VARIANT(permissions) {
+	struct format format;
+};
+
+#define FORMAT(name, ...)							\
+	FIXTURE_VARIANT_ADD(permissions, name) { .format = { __VA_ARGS__ } }
+
+FORMAT(two_level, 2, 1, false, false, 0xc0093000, GUEST_PD32);
+FORMAT(two_level_pse, 2, 1, true, false, 0xc0093000, GUEST_PD32);
+FORMAT(two_level_4m, 2, 2, true, false, 0xc0093000, GUEST_PD32);
+FORMAT(pae, 3, 1, false, false, 0x80a93000, GUEST_PDPT_PAE);
+FORMAT(pae_2m, 3, 2, false, false, 0x80a93000, GUEST_PDPT_PAE);
+FORMAT(four_level, 4, 1, false, false, 0x80c0a93000, GUEST_PML4);
+FORMAT(four_level_2m, 4, 2, false, false, 0x80c0a93000, GUEST_PML4);
+FORMAT(four_level_1g, 4, 3, false, true, 0x80c0093000, GUEST_PML4);
+
+static u32 cpuid(u32 leaf, unsigned int reg)
+{
+	struct thv_cpuid cpuid = { .leaf = leaf };
+
+	vm_cpuid(&cpuid);
+	return (u32[]){ cpuid.eax, cpuid.ebx, cpuid.ecx, cpuid.edx }[reg];
+}
+
+#define HAS_SMEP	(cpuid(7, 1) >> 7 & 1)
+#define HAS_SMAP	(cpuid(7, 1) >> 20 & 1)
+#define HAS_NX		(cpuid(0x80000001, 3) >> 20 & 1)
+#define HAS_1G		(cpuid(0x80000001, 3) >> 26 & 1)
+#define HAS_PCID	(cpuid(1, 2) >> 17 & 1)
+#define HAS_INVPCID	(cpuid(7, 1) & CPUID_7_EBX_INVPCID)
+#define PHYS_BITS	(cpuid(0x80000008, 0) & 0xff)
+
+/*
+ * All that the guest has at its low addresses is the supervisor's, but for one page: SMEP and SMAP
+ * have nothing to say about it.
+ */
+static void make_supervisors(struct vm *vm)
+{
+	unsigned int i;
+
+	for (i = 0; i < 512; i++) {
+		if (i != guest_permissions_user_page / PAGE) {
+			vm_at(vm, GUEST_PT, u64)[i] &= ~ENTRY_US;
+			vm_at(vm, GUEST_PT32, u32)[i] &= ~ENTRY_US;
+		}
+		if (i)
+			vm_at(vm, GUEST_PD0, u64)[i] &= ~ENTRY_US;
+		vm_at(vm, GUEST_PT32, u32)[512 + i] &= ~ENTRY_US;
+	}
+}
+
+/* Code, and descriptors of data segments for CPL 3, one that has been accessed and one that has not */
+static void make_page(struct vm *vm)
+{
+	static const u8 trap[] = { 0xcd, VECTOR_DONE };	/* INT 0x80 */
+
+	memcpy(vm->mem + PAGE_AT + offset_of[FETCH], trap, sizeof(trap));
+	*vm_at(vm, PAGE_AT + offset_of[DESCRIPTOR], u64) = 0x00cff3000000ffffULL;
+	*vm_at(vm, PAGE_AT + offset_of[MARK], u64) = 0x00cff2000000ffffULL;
+}
+
+static void make_idt32(struct vm *vm)
+{
+	u64 *gate = vm_at(vm, GUEST_IDT32, u64);
+	u64 handler;
+	unsigned int i;
+
+	for (i = 0; i <= 32; i++) {
+		handler = guest_permissions_stubs32 + i * 16;
+		gate[i == 32 ? VECTOR_DONE : i] = (handler & 0xffff) | GUEST_CS32 << 16 |
+			0xeeULL << 40 | (handler >> 16) << 48;
+	}
+}
+
+/* The page is the LDT as well: the processor looks there for descriptors */
+static void make_ldt(struct vcpu *vcpu, u64 gla)
+{
+	struct thv_sregs sregs;
+
+	must_get(vcpu, THV_STATE_SREGS, &sregs);
+	sregs.seg[THV_LDTR] = (struct thv_segment){
+		.base = gla, .limit = PAGE - 1, .attributes = THV_SEG_P | 2,
+	};
+	must_set(vcpu, THV_STATE_SREGS, &sregs);
+}
+
+static void set_format(FIXTURE_DATA(permissions) *self, const struct format *format)
+{
+	unsigned int level;
+
+	self->format = format;
+	self->mode = (struct rules_question){
+		.levels = format->levels, .pse = format->pse, .gbyte = HAS_1G,
+		.phys_bits = PHYS_BITS,
+	};
+	self->control->entry_size = is_32(format) ? 4 : 8;
+	for (level = 1; level <= 4; level++)
+		self->control->place[level - 1] = level > format->levels || level < format->leaf ||
+			is_held(format, level) ? 0 : place_of(format, level);
+	if (format->levels == 3)
+		put_entry(self->vm, format, 3, TABLE(2) | ENTRY_P);
+	if (format->levels < 4)
+		vcpu_mode32(self->vcpu, format->root, (is_32(format) ? 0 : CR4_PAE) |
+			    (format->pse ? CR4_PSE : 0), true);
+	make_ldt(self->vcpu, format->gla);
+}
+
+static void find_controls(FIXTURE_DATA(permissions) *self)
+{
+	unsigned int missing = (HAS_SMEP ? 0 : SMEP) | (HAS_SMAP ? 0 : SMAP) | (HAS_NX ? 0 : NXE), i;
+
+	for (i = 0; i < CONTROLS; i++)
+		self->offers[i] = !(i & missing);
+	if (missing)
+		printf("# left out, as this guest has none:%s%s%s\n", missing & SMEP ? " SMEP" : "",
+		       missing & SMAP ? " SMAP" : "", missing & NXE ? " NXE" : "");
+}
+
+FIXTURE_SETUP(permissions)
+{
+	REQUIRE(!variant->format.gbyte || HAS_1G, "this guest has no pages of 1 GiB");
+	self->vm = vm_create(permissions);
+	self->vcpu = self->vm->vcpu;
+	self->control = vm_at(self->vm, CONTROL, struct control);
+	self->trial = vm_at(self->vm, GUEST_DATA, struct trial);
+	self->control->trials = GUEST_DATA;
+	self->control->unused = PAGE_AT + offset_of[MARK] + 5;
+	make_supervisors(self->vm);
+	make_page(self->vm);
+	make_idt32(self->vm);
+	find_controls(self);
+	set_format(self, &variant->format);
+}
+
+FIXTURE_TEARDOWN(permissions)
+{
+	vm_close(self->vm);
+}
+
+/* ---- trials ---- */
+
+static struct rules_question questions[TRIALS];
+static struct rules_answer answers[TRIALS];
+
+static enum rules_by by_of(const struct trial *trial)
+{
+	enum kind kind = trial->how & 7;
+
+	if (kind == DESCRIPTOR || kind == MARK)
+		return RULES_IMPLICIT;
+	return trial->how & HOW_USER ? RULES_USER : RULES_SUPERVISOR;
+}
+
+/* A descriptor is read before it is marked */
+static void predict(enum kind kind, struct rules_question *q, struct rules_answer *answer)
+{
+	q->kind = kind == WRITE ? RULES_WRITE : kind == FETCH ? RULES_FETCH : RULES_READ;
+	rules_ask(q, answer);
+	if (kind != MARK || answer->fault)
+		return;
+	q->kind = RULES_WRITE;
+	rules_ask(q, answer);
+}
+
+static bool is_as_predicted(const struct format *format, const struct trial *trial,
+			    const struct rules_answer *answer)
+{
+	bool strict = thv_shadows() || on_bochs_2_7();
+	u64 page = ~(PAGE - 1);
+	unsigned int level;
+
+	if (trial->vector != (answer->fault ? VECTOR_PF : VECTOR_DONE))
+		return false;
+	/* Which byte of a descriptor is told is not laid down */
+	if ((trial->how & 7) < DESCRIPTOR)
+		page = ~0ULL;
+	if (answer->fault && (trial->error != answer->error_code ||
+			      ((trial->cr2 ^ trial->address) & page)))
+		return false;
+	for (level = format->leaf; level <= format->levels && level <= 4; level++)
+		if (!is_held(format, level) &&
+		    ((trial->after[level - 1] ^ answer->entry[level]) &
+		     ~(strict ? 0 : answer->open[level])))
+			return false;
+	return true;
+}
+
+static void complain(const struct trial *trial, const struct rules_question *q,
+		     const struct rules_answer *answer)
+{
+	static const char * const kinds[] = { "read", "write", "fetch", "descriptor", "mark" };
+
+	printf("# %s%s of CPL %u%s, WP %d SMEP %d SMAP %d NXE %d, entries %#llx %#llx %#llx %#llx: vector %llu error %#llx CR2 %#llx, then %#llx %#llx %#llx %#llx; expected %s %#x, then %#llx %#llx %#llx %#llx\n",
+	       trial->how & HOW_KEEP ? "next: " : "", kinds[trial->how & 7],
+	       trial->how & HOW_USER ? 3 : 0, trial->how & HOW_AC ? " with AC" : "", q->wp, q->smep,
+	       q->smap, q->nxe, q->entry[4], q->entry[3], q->entry[2], q->entry[1], trial->vector,
+	       trial->error, trial->cr2, trial->after[3], trial->after[2], trial->after[1],
+	       trial->after[0], answer->fault ? "a fault" : "none", answer->error_code,
+	       answer->entry[4], answer->entry[3], answer->entry[2], answer->entry[1]);
+}
+
+static void call_guest(FIXTURE_DATA(permissions) *self)
+{
+	struct thv_regs *regs = &self->vcpu->run->regs;
+
+	if (self->format->levels > 3) {
+		guest_call(self->vcpu, guest_permissions_run);
+		return;
+	}
+	must_get(self->vcpu, THV_STATE_REGS, regs);
+	regs->rip = guest_permissions_run32;
+	regs->rflags = 2;
+	regs->gpr[THV_RSP] = GUEST_STACK - 4;
+	*vm_at(self->vm, GUEST_STACK - 4, u32) = guest_permissions_done32;
+	self->vcpu->run->dirty = THV_DIRTY_GPRS | THV_DIRTY_RIP;
+	guest_finish(self->vcpu);
+}
+
+#define COMPLAINTS	10
+
+/* All that were added, by the guest; and what came of them */
+static void try_all(FIXTURE_DATA(permissions) *self)
+{
+	unsigned int i;
+
+	if (!self->count)
+		return;
+	self->control->count = self->count;
+	call_guest(self);
+	for (i = 0; i < self->count; i++)
+		if (!is_as_predicted(self->format, &self->trial[i], &answers[i]) &&
+		    self->wrong++ < COMPLAINTS)
+			complain(&self->trial[i], &questions[i], &answers[i]);
+	self->total += self->count;
+	self->count = 0;
+}
+
+/* One more trial; where it leads to */
+static const struct rules_answer *add(FIXTURE_DATA(permissions) *self, struct rules_question q,
+				      u64 how)
+{
+	struct trial *trial = &self->trial[self->count];
+	struct rules_answer *answer = &answers[self->count];
+
+	*trial = (struct trial){ .how = how, .address = self->format->gla + offset_of[how & 7] };
+	memcpy(trial->entry, &q.entry[1], sizeof(trial->entry));
+	q.ac = how & HOW_AC;
+	q.by = by_of(trial);
+	questions[self->count++] = q;
+	predict(how & 7, &q, answer);
+	return answer;
+}
+
+/* ---- modes and ways ---- */
+
+static void set_controls(FIXTURE_DATA(permissions) *self, unsigned int controls)
+{
+	const struct format *format = self->format;
+
+	self->mode.wp = controls & WP;
+	self->mode.smep = controls & SMEP;
+	self->mode.smap = controls & SMAP;
+	self->mode.nxe = controls & NXE;
+	self->control->cr0 = CR0_64 | (controls & WP ? CR0_WP : 0);
+	self->control->cr4 = (is_32(format) ? 0 : CR4_PAE) | (format->pse ? CR4_PSE : 0) |
+			     (controls & SMEP ? CR4_SMEP : 0) | (controls & SMAP ? CR4_SMAP : 0);
+	self->control->efer = (format->levels > 3 ? EFER_LONG : 0) | (controls & NXE ? EFER_NXE : 0);
+}
+
+/* AC is told from its absence only by SMAP; the emulator, even where it must not */
+static bool is_way(FIXTURE_DATA(permissions) *self, u64 how)
+{
+	if ((how & 7) >= KINDS || ((how & HOW_AC) && !self->mode.smap))
+		return false;
+	if ((how & HOW_AC) && (how & 7) >= DESCRIPTOR && on_bochs_2_7()) {
+		self->defects++;
+		return false;
+	}
+	return true;
+}
+
+#define HOWS	(HOW_AC | HOW_USER | 7)		/* the highest */
+
+/* One set of entries, each access by each */
+static void add_all_ways(FIXTURE_DATA(permissions) *self, const struct rules_question *q)
+{
+	u64 how;
+
+	if (self->count + HOWS >= TRIALS)
+		try_all(self);
+	for (how = 0; how <= HOWS; how++)
+		if (is_way(self, how))
+			add(self, *q, how);
+}
+
+/* One set of entries, each access after each, with nothing flushed between the two */
+static void add_all_pairs(FIXTURE_DATA(permissions) *self, const struct rules_question *q)
+{
+	struct rules_question second = *q;
+	u64 how, then;
+
+	for (how = 0; how <= HOWS; how++) {
+		if (self->count + 2 * HOWS + 2 > TRIALS)
+			try_all(self);
+		for (then = 0; is_way(self, how) && then <= HOWS; then++) {
+			if (!is_way(self, then))
+				continue;
+			memcpy(second.entry, add(self, *q, how)->entry, sizeof(second.entry));
+			add(self, second, then | HOW_KEEP);
+		}
+	}
+}
+
+/* ---- entries ---- */
+
+/* All allowed, nothing used yet */
+static void generous(FIXTURE_DATA(permissions) *self, struct rules_question *q)
+{
+	const struct format *format = self->format;
+	unsigned int level;
+
+	*q = self->mode;
+	for (level = format->leaf; level <= format->levels; level++) {
+		q->entry[level] = ENTRY_P | (is_held(format, level) ? 0 : ENTRY_RW | ENTRY_US);
+		if (level > format->leaf)
+			q->entry[level] |= TABLE(level - 1);
+	}
+	q->entry[format->leaf] |= format->leaf > 1 ? ENTRY_PS : PAGE_AT;
+}
+
+/* Bits n up of @choice decide about @flags, one each; how many */
+static unsigned int choose(u64 *entry, u64 flags, unsigned int choice)
+{
+	unsigned int used = 0;
+	u64 flag;
+
+	for (; flags; flags &= flags - 1, used++) {
+		flag = flags & -flags;
+		*entry = choice >> used & 1 ? *entry | flag : *entry & ~flag;
+	}
+	return used;
+}
+
+static u64 rights(const struct format *format, unsigned int level)
+{
+	if (is_held(format, level))
+		return 0;
+	return ENTRY_RW | ENTRY_US | (is_32(format) ? 0 : ENTRY_XD);
+}
+
+/* A bit that must not be set there; 0: there is none */
+static u64 reserved(const struct format *format, unsigned int level)
+{
+	if (is_held(format, level))
+		return 0;
+	if (is_32(format))
+		return level == 2 && format->leaf == 2 ? BIT(21) : 0;
+	return BIT(PHYS_BITS);
+}
+
+static u64 states(const struct format *format, unsigned int level)
+{
+	return is_held(format, level) ? 0 : ENTRY_P | ENTRY_A | reserved(format, level);
+}
+
+typedef void (*add_fn)(FIXTURE_DATA(permissions) *self, const struct rules_question *q);
+
+/* Every combination of @low in the page's entry and @high in that of @level */
+static void combine(FIXTURE_DATA(permissions) *self, u64 low, unsigned int level, u64 high,
+		    add_fn fn)
+{
+	struct rules_question q;
+	unsigned int choice, used;
+
+	for (choice = 0; ; choice++) {
+		generous(self, &q);
+		used = choose(&q.entry[self->format->leaf], low, choice);
+		used += choose(&q.entry[level], high, choice >> used);
+		if (choice >> used)
+			break;
+		fn(self, &q);
+	}
+}
+
+static void report(struct __test_metadata *_metadata, FIXTURE_DATA(permissions) *self)
+{
+	TH_LOG("%u accesses tried%s", self->total, self->defects ?
+	       "; none by the processor itself under SMAP with AC, since " DEFECT_AC_AND_IMPLICIT_ACCESSES : "");
+	EXPECT_LT(0, self->total);
+	EXPECT_EQ(0, self->wrong);
+}
+
+#define LONG	600	/* seconds of the emulated machine, of which one is a third of a real one */
+
+/* Of each level above, what it permits, with all that the page's entry does; in each mode */
+TEST_F_TIMEOUT(permissions, what_entries_permit_together, LONG)
+{
+	const struct format *format = &variant->format;
+	unsigned int controls, level;
+
+	for (controls = 0; controls < CONTROLS; controls++) {
+		if (!self->offers[controls])
+			continue;
+		set_controls(self, controls);
+		combine(self, rights(format, format->leaf), format->leaf, 0, add_all_ways);
+		for (level = format->leaf + 1; level <= format->levels; level++)
+			combine(self, rights(format, format->leaf), level, rights(format, level),
+				add_all_ways);
+		try_all(self);
+	}
+	report(_metadata, self);
+}
+
+/* Present, accessed, dirty, reserved. What else the modes make of it has been asked above. */
+TEST_F_TIMEOUT(permissions, what_entries_are, LONG)
+{
+	static const unsigned int modes[] = { 0, WP, NXE, WP | SMEP, WP | SMAP | NXE };
+	const struct format *format = &variant->format;
+	u64 low = states(format, format->leaf) | ENTRY_D | ENTRY_RW;
+	unsigned int i, level;
+
+	for (i = 0; i < ARRAY_SIZE(modes); i++) {
+		if (!self->offers[modes[i]])
+			continue;
+		set_controls(self, modes[i]);
+		combine(self, low, format->leaf, 0, add_all_ways);
+		for (level = format->leaf + 1; level <= format->levels; level++)
+			combine(self, low, level, states(format, level), add_all_ways);
+		try_all(self);
+	}
+	report(_metadata, self);
+}
+
+/* What was cached for one access must not be of use to one that is forbidden */
+TEST_F_TIMEOUT(permissions, one_access_after_another, LONG)
+{
+	const struct format *format = &variant->format;
+	unsigned int controls;
+
+	for (controls = 0; controls < CONTROLS; controls++) {
+		if (!self->offers[controls])
+			continue;
+		set_controls(self, controls);
+		combine(self, rights(format, format->leaf), format->leaf, 0, add_all_pairs);
+		try_all(self);
+	}
+	report(_metadata, self);
+}
+
+/* Bits that a mode has no use for: PWT, PCD, what is free for software, and G, without and with CR4.PGE */
+TEST_F_TIMEOUT(permissions, bits_that_permit_nothing, LONG)
+{
+	const struct format *format = &variant->format;
+	u64 ignored = BIT(3) | BIT(4) | BIT(8) | BIT(9) | BIT(11);
+	unsigned int pge, level;
+
+	for (pge = 0; pge < 2; pge++) {
+		set_controls(self, WP);
+		self->control->cr4 |= pge ? CR4_PGE : 0;
+		for (level = format->leaf; level <= format->levels; level++)
+			if (!is_held(format, level))
+				combine(self, ENTRY_RW | ENTRY_US, level,
+					ignored | (format->levels > 3 ? BIT(52) | BIT(58) : 0),
+					add_all_ways);
+		try_all(self);
+	}
+	report(_metadata, self);
+}
+
+THV_TEST_MAIN
