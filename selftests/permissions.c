@@ -7,6 +7,8 @@
  *
  * The guest tries thousands of accesses in a run (guests/permissions.S).
  */
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include "kselftest_harness.h"
 #include "lib/known_defects.h"
@@ -232,7 +234,7 @@ static void find_controls(FIXTURE_DATA(permissions) *self)
 	for (i = 0; i < CONTROLS; i++)
 		self->offers[i] = !(i & missing);
 	if (missing)
-		printf("# left out, as this guest has none:%s%s%s\n", missing & SMEP ? " SMEP" : "",
+		fprintf(stderr, "# left out, as this guest has none:%s%s%s\n", missing & SMEP ? " SMEP" : "",
 		       missing & SMAP ? " SMAP" : "", missing & NXE ? " NXE" : "");
 }
 
@@ -279,6 +281,7 @@ static void predict(enum kind kind, struct rules_question *q, struct rules_answe
 	if (kind != MARK || answer->fault)
 		return;
 	q->kind = RULES_WRITE;
+	memcpy(q->entry, answer->entry, sizeof(q->entry));
 	rules_ask(q, answer);
 }
 
@@ -310,7 +313,7 @@ static void complain(const struct trial *trial, const struct rules_question *q,
 {
 	static const char * const kinds[] = { "read", "write", "fetch", "descriptor", "mark" };
 
-	printf("# %s%s of CPL %u%s, WP %d SMEP %d SMAP %d NXE %d, entries %#llx %#llx %#llx %#llx: vector %llu error %#llx CR2 %#llx, then %#llx %#llx %#llx %#llx; expected %s %#x, then %#llx %#llx %#llx %#llx\n",
+	fprintf(stderr, "# %s%s of CPL %u%s, WP %d SMEP %d SMAP %d NXE %d, entries %#llx %#llx %#llx %#llx: vector %llu error %#llx CR2 %#llx, then %#llx %#llx %#llx %#llx; expected %s %#x, then %#llx %#llx %#llx %#llx\n",
 	       trial->how & HOW_KEEP ? "next: " : "", kinds[trial->how & 7],
 	       trial->how & HOW_USER ? 3 : 0, trial->how & HOW_AC ? " with AC" : "", q->wp, q->smep,
 	       q->smap, q->nxe, q->entry[4], q->entry[3], q->entry[2], q->entry[1], trial->vector,
@@ -585,6 +588,341 @@ TEST_F_TIMEOUT(permissions, bits_that_permit_nothing, LONG)
 		try_all(self);
 	}
 	report(_metadata, self);
+}
+
+/* ---- how long a translation lives: SDM 4.10.4 ---- */
+
+#define OLD_FRAME	GUEST_DATA
+#define NEW_FRAME	(GUEST_DATA + PAGE)
+#define GLA		0x80c0a93000ULL		/* as four_level's */
+#define OTHER_PML4	(GUEST_DATA + 2 * PAGE)	/* and below */
+#define MAPPED		(ENTRY_P | ENTRY_RW | ENTRY_US | ENTRY_A | ENTRY_D)
+#define GLOBAL		BIT(8)
+#define KEEP		BIT(63)
+
+FIXTURE(translations) {
+	struct vm *vm;
+	struct vcpu *vcpu;
+	u64 place;		/* of the page's entry */
+};
+
+FIXTURE_SETUP(translations)
+{
+	static const struct format format = { .levels = 4, .leaf = 1, .gla = GLA, .root = GUEST_PML4 };
+	unsigned int level;
+
+	self->vm = vm_create(permissions);
+	self->vcpu = self->vm->vcpu;
+	make_supervisors(self->vm);
+	self->place = place_of(&format, 1);
+	for (level = 2; level <= 4; level++)
+		put_entry(self->vm, &format, level, TABLE(level - 1) | MAPPED);
+	*vm_at(self->vm, OLD_FRAME, u32) = 1;
+	*vm_at(self->vm, NEW_FRAME, u32) = 2;
+}
+
+FIXTURE_TEARDOWN(translations)
+{
+	vm_close(self->vm);
+}
+
+static void set_cr4(struct vcpu *vcpu, u64 bits)
+{
+	struct thv_sregs sregs;
+
+	sregs_mode64(&sregs);
+	sregs.cr4 |= bits;
+	must_set(vcpu, THV_STATE_SREGS, &sregs);
+}
+
+/* INVPCID's types: SDM volume 2 */
+enum { PCID_ADDRESS, PCID_SINGLE, PCID_ALL, PCID_ALL_BUT_GLOBAL };
+
+enum { ENDS_LOCAL = 1, ENDS_GLOBAL = 2, ENDS_BOTH = 3 };
+
+/* What a guest can do to end a translation; of which it is sure to end those of its own and global ones */
+static const struct flush {
+	const char *name;
+	u64 function, argument;
+	unsigned int ends;		/* ENDS_* in the address space that is loaded */
+	unsigned int ends_elsewhere;	/* ... in another one, with PCIDs: it is PCID 0 */
+} flushes[] = {
+	{ "nothing", guest_permissions_flush_nothing, 0, 0, 0 },
+	{ "INVLPG", guest_permissions_flush_invlpg, 0, ENDS_BOTH, ENDS_GLOBAL },
+	{ "MOV to CR3", guest_permissions_flush_cr3, 0, ENDS_LOCAL, 0 },
+	{ "CR4.PGE", guest_permissions_flush_pge, 0, ENDS_BOTH, ENDS_BOTH },
+	{ "CR4.SMEP", guest_permissions_flush_smep, 0, ENDS_LOCAL, 0 },
+	{ "INVPCID of an address", guest_permissions_flush_invpcid, PCID_ADDRESS, ENDS_LOCAL, ENDS_LOCAL },
+	{ "INVPCID of a PCID", guest_permissions_flush_invpcid, PCID_SINGLE, ENDS_LOCAL, ENDS_LOCAL },
+	{ "INVPCID of all", guest_permissions_flush_invpcid, PCID_ALL, ENDS_BOTH, ENDS_BOTH },
+	{ "INVPCID of all but global ones", guest_permissions_flush_invpcid, PCID_ALL_BUT_GLOBAL,
+	  ENDS_LOCAL, ENDS_LOCAL },
+	{ "MOV to CR3 that keeps", guest_permissions_flush_cr3_keep, 0, 0, 0 },
+};
+
+static bool can(const struct flush *flush)
+{
+	if (flush->function == guest_permissions_flush_invpcid)
+		return HAS_INVPCID;
+	if (flush->function == guest_permissions_flush_smep)
+		return HAS_SMEP;
+	return flush->function != guest_permissions_flush_cr3_keep || HAS_PCID;
+}
+
+/* CR4 as each flush needs it */
+static u64 cr4_for(const struct flush *flush)
+{
+	return CR4_PGE | (HAS_PCID ? CR4_PCIDE : 0) |
+	       (flush->function == guest_permissions_flush_smep ? CR4_SMEP : 0);
+}
+
+TEST_F(translations, end_when_the_guest_ends_them)
+{
+	unsigned int i, ends;
+	u64 global;
+	u32 seen;
+
+	for (i = 0; i < 2 * ARRAY_SIZE(flushes); i++) {
+		const struct flush *flush = &flushes[i / 2];
+
+		global = i & 1 ? GLOBAL : 0;
+		ends = global ? ENDS_GLOBAL : ENDS_LOCAL;
+		if (!can(flush))
+			continue;
+		set_cr4(self->vcpu, cr4_for(flush));
+		*vm_at(self->vm, self->place, u64) = OLD_FRAME | MAPPED | global;
+		guest_call(self->vcpu, guest_permissions_flush_pge);
+		seen = guest_call(self->vcpu, guest_permissions_remap, GLA, self->place,
+				  NEW_FRAME | MAPPED | global, flush->function,
+				  flush->argument);
+		EXPECT_TRUE(seen == 2 || (seen == 1 && !(flush->ends & ends)))
+			TH_LOG("%s, %sglobal: page %u", flush->name, global ? "" : "not ", seen);
+	}
+}
+
+/* A second address space: the same but for the page; PCID 1, where the first has PCID 0 */
+static void make_other_space(struct vm *vm, u64 entry)
+{
+	unsigned int level;
+
+	memcpy(vm->mem + OTHER_PML4, vm->mem + GUEST_PML4, PAGE);
+	for (level = 4; level > 1; level--) {
+		u64 table = OTHER_PML4 + (4 - level) * PAGE;
+		u64 index = GLA >> (12 + 9 * (level - 1)) & 511;
+
+		vm_at(vm, table, u64)[index] = (table + PAGE) | MAPPED;
+	}
+	vm_at(vm, OTHER_PML4 + 3 * PAGE, u64)[GLA >> 12 & 511] = entry;
+}
+
+#define OTHER_CR3	(OTHER_PML4 | 1)
+
+TEST_F(translations, of_another_pcid_end_when_they_are_ended)
+{
+	unsigned int i, ends;
+	u64 global;
+	u32 seen;
+
+	REQUIRE(HAS_PCID, "this guest has no PCIDs");
+	for (i = 0; i < 2 * ARRAY_SIZE(flushes); i++) {
+		const struct flush *flush = &flushes[i / 2];
+
+		global = i & 1 ? GLOBAL : 0;
+		ends = global ? ENDS_GLOBAL : ENDS_LOCAL;
+		if (!can(flush))
+			continue;
+		set_cr4(self->vcpu, cr4_for(flush));
+		*vm_at(self->vm, self->place, u64) = OLD_FRAME | MAPPED | global;
+		/* A global page is the same everywhere */
+		make_other_space(self->vm, (global ? NEW_FRAME : OLD_FRAME) | MAPPED | global);
+		guest_call(self->vcpu, guest_permissions_flush_pge);
+		seen = guest_call(self->vcpu, guest_permissions_remap_from_other, GLA, self->place,
+				  NEW_FRAME | MAPPED | global, flush->function,
+				  flush->argument, OTHER_CR3);
+		EXPECT_TRUE(seen == 2 || (seen == 1 && !(flush->ends_elsewhere & ends)))
+			TH_LOG("%s, %sglobal: page %u", flush->name, global ? "" : "not ", seen);
+	}
+}
+
+/* With and without the flush that CR3's bit 63 asks to leave out */
+TEST_F(translations, of_two_pcids_are_never_mixed_up)
+{
+	unsigned int i;
+	u64 keep;
+
+	REQUIRE(HAS_PCID, "this guest has no PCIDs");
+	set_cr4(self->vcpu, CR4_PGE | CR4_PCIDE);
+	*vm_at(self->vm, self->place, u64) = OLD_FRAME | MAPPED;
+	make_other_space(self->vm, NEW_FRAME | MAPPED);
+	for (i = 0; i < 8; i++) {
+		keep = i & 1 ? KEEP : 0;
+		EXPECT_EQ(1ULL << 32 | 2, guest_call(self->vcpu, guest_permissions_in_spaces, GLA,
+						     GUEST_PML4 | keep, OTHER_CR3 | keep));
+		EXPECT_EQ(2ULL << 32 | 1, guest_call(self->vcpu, guest_permissions_in_spaces, GLA,
+						     OTHER_CR3 | keep, GUEST_PML4 | keep));
+	}
+}
+
+TEST_F(translations, invpcid_is_there_as_cpuid_says)
+{
+	EXPECT_EQ(HAS_INVPCID ? ~0ULL : 6ULL,
+		  guest_call(self->vcpu, guest_permissions_try_invpcid, GLA));
+}
+
+TEST_F(translations, ended_by_invlpg_do_not_come_back_with_another_nxe)
+{
+	static const u64 efer[] = { EFER_LONG, EFER_LONG | EFER_NXE };
+	unsigned int i;
+
+	REQUIRE(HAS_NX, "this guest has no NX");
+	for (i = 0; i < ARRAY_SIZE(efer); i++) {
+		struct thv_sregs sregs;
+
+		*vm_at(self->vm, self->place, u64) = OLD_FRAME | MAPPED;
+		sregs_mode64(&sregs);
+		sregs.efer = efer[i];
+		must_set(self->vcpu, THV_STATE_SREGS, &sregs);
+		EXPECT_EQ(2, (u32)guest_call(self->vcpu, guest_permissions_nxe_there_and_back, GLA,
+					     self->place, NEW_FRAME | MAPPED, efer[i]));
+	}
+}
+
+/* ---- entries, and tables, that change while the guest is in them: THREATS 23 and 24 ---- */
+
+#define ROUNDS		300
+#define FRAMES		4
+#define FLAGS		(ENTRY_A | ENTRY_D)
+#define CLEAN		(ENTRY_P | ENTRY_RW)
+
+/* The guest counts in a page; another thread changes what it goes by. */
+struct rewriter {
+	struct vm *vm;
+	u64 place;
+	int fd;			/* two pages: the table of the lowest level is in one of them */
+	unsigned int lost, stray, used;
+};
+
+static u64 load(const u64 *at)
+{
+	return __atomic_load_n(at, __ATOMIC_SEQ_CST);
+}
+
+/* What the guest had cached before it went round twice it has not any more: it flushes each time. */
+static void wait_for_guest(struct vm *vm)
+{
+	u64 since = load(&vm->record->shared);
+
+	while (load(&vm->record->shared) < since + 2)
+		sched_yield();
+}
+
+static void stop_guest(struct vm *vm)
+{
+	__atomic_store_n(vm_at(vm, CONTROL + offsetof(struct control, count), u64), 0,
+			 __ATOMIC_SEQ_CST);
+}
+
+/* One of four frames, and in the bits that are free for software a number */
+static u64 entry_of(unsigned int n)
+{
+	return (GUEST_DATA + n % FRAMES * PAGE) | CLEAN | (n & 7) << 9;
+}
+
+/* One entry after the other, clean. A frame whose entry is still clean when it is taken out, nobody wrote to. */
+static void *rewrite_entry(void *argument)
+{
+	struct rewriter *r = argument;
+	u64 *entry = vm_at(r->vm, r->place, u64), old, content, put[FRAMES] = {};
+	bool clean[FRAMES] = {};
+	unsigned int n;
+
+	for (n = 1; n < ROUNDS; n++) {
+		content = load(vm_at(r->vm, GUEST_DATA + n % FRAMES * PAGE, u64));
+		r->stray += clean[n % FRAMES] && content != put[n % FRAMES];
+		put[n % FRAMES] = content;
+		old = __atomic_exchange_n(entry, entry_of(n), __ATOMIC_SEQ_CST);
+		r->lost += (old & ~FLAGS) != entry_of(n - 1);
+		r->used += (old & FLAGS) == FLAGS;
+		clean[(n - 1) % FRAMES] = n > 1 && !(old & ENTRY_D);
+		if (n & 1)
+			wait_for_guest(r->vm);
+	}
+	stop_guest(r->vm);
+	return NULL;
+}
+
+/* Put the table into the other page. Once that is done, nobody writes to the one before. */
+static void *move_table(void *argument)
+{
+	struct rewriter *r = argument;
+	u8 *table = vm_at(r->vm, TABLE(1), u8), *page[2], out[PAGE];
+	u64 place = r->place % PAGE;
+	unsigned int n;
+
+	page[0] = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd, 0);
+	page[1] = page[0] + PAGE;
+	for (n = 1; n < ROUNDS; n++) {
+		*(u64 *)(page[n & 1] + place) = entry_of(0);
+		if (mmap(table, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, r->fd,
+			 (n & 1) * PAGE) != table)
+			fail("mmap: %s", strerror(errno));
+		memcpy(out, page[!(n & 1)], PAGE);
+		wait_for_guest(r->vm);
+		r->stray += memcmp(out, page[!(n & 1)], PAGE) != 0;
+		r->used += (*(u64 *)(page[n & 1] + place) & FLAGS) == FLAGS;
+		r->lost += (*(u64 *)(page[n & 1] + place) & ~FLAGS) != entry_of(0);
+	}
+	stop_guest(r->vm);
+	munmap(page[0], 2 * PAGE);
+	return NULL;
+}
+
+/* The guest counts until @fn ends it; how far it came */
+static u64 count_beside(FIXTURE_DATA(translations) *self, struct rewriter *r, void *(*fn)(void *))
+{
+	pthread_t thread;
+	u64 counted;
+
+	vm_at(self->vm, CONTROL, struct control)->count = 1;
+	*vm_at(self->vm, self->place, u64) = entry_of(0);
+	guest_start(self->vcpu, guest_permissions_count, GLA);
+	if (pthread_create(&thread, NULL, fn, r))
+		fail("pthread_create: %s", strerror(errno));
+	counted = guest_finish(self->vcpu);
+	pthread_join(thread, NULL);
+	return counted;
+}
+
+TEST_F_TIMEOUT(translations, follow_entries_that_others_rewrite, LONG)
+{
+	struct rewriter r = { .vm = self->vm, .place = self->place };
+	u64 counted, sum = 0, i;
+
+	for (i = 0; i < FRAMES; i++)
+		*vm_at(self->vm, GUEST_DATA + i * PAGE, u64) = 0;
+	counted = count_beside(self, &r, rewrite_entry);
+	for (i = 0; i < FRAMES; i++)
+		sum += *vm_at(self->vm, GUEST_DATA + i * PAGE, u64);
+	EXPECT_EQ(counted, sum);
+	EXPECT_EQ(0, r.lost) TH_LOG("an entry was overwritten by its flags");
+	EXPECT_EQ(0, r.stray) TH_LOG("a page was written to under an entry that was not dirty");
+	EXPECT_LT(0, r.used);
+}
+
+TEST_F_TIMEOUT(translations, set_flags_where_the_table_is_now, LONG)
+{
+	struct rewriter r = { .vm = self->vm, .place = self->place };
+
+	r.fd = memfd_create("table", MFD_CLOEXEC);
+	ASSERT_EQ(0, ftruncate(r.fd, 2 * PAGE));
+	ASSERT_EQ(vm_at(self->vm, TABLE(1), void),
+		  mmap(vm_at(self->vm, TABLE(1), void), PAGE, PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_FIXED, r.fd, 0));
+	count_beside(self, &r, move_table);
+	EXPECT_EQ(0, r.stray) TH_LOG("a page was written to that was no table any more");
+	EXPECT_EQ(0, r.lost);
+	EXPECT_EQ(ROUNDS - 1, r.used);
+	close(r.fd);
 }
 
 THV_TEST_MAIN

@@ -250,7 +250,7 @@ entry try_invpcid
 	add	$16, %rsp
 	ret
 
-/* invlpg_then_efer(address, place, entry, EFER): INVLPG, and EFER.NXE changed after that; what is read */
+/* nxe_there_and_back(address, place, entry, EFER): INVLPG, and EFER.NXE changed after that; what is read */
 entry nxe_there_and_back
 	mov	%rcx, %r9
 	mov	$0xc0000080, %ecx
@@ -271,14 +271,17 @@ entry nxe_there_and_back
 
 /* ---- tables that others write ---- */
 
-/* count(address, rounds): one more there, each time by what the entry says then */
+/* count(address): one more there, by what the entry says then, until the host's word is 0; how often */
 entry count
-	mov	%rsi, %rax
+	sti
+	xor	%eax, %eax
 1:	incq	(%rdi)
 	invlpg	(%rdi)
-	incq	SHARED
-	dec	%rsi
-	jnz	1b
+	inc	%rax
+	mov	%rax, SHARED
+	cmpq	$0, C_COUNT
+	jne	1b
+	cli
 	ret
 
 /* ---- 32-bit: as above; EBP: this trial, EBX: how many to go ---- */

@@ -17,15 +17,20 @@
 /* Is this the emulated machine? Its BIOS says so. */
 static inline bool on_bochs_2_7(void)
 {
+	static int known;	/* 1: no, 2: yes */
 	char version[64] = "";
-	FILE *file = fopen("/sys/class/dmi/id/bios_version", "r");
+	FILE *file;
 
+	if (known)
+		return known == 2;
+	file = fopen("/sys/class/dmi/id/bios_version", "r");
 	if (file) {
 		if (!fgets(version, sizeof(version), file))
 			version[0] = 0;
 		fclose(file);
 	}
-	return !strncmp(version, "Bochs 2.7", 9);
+	known = strncmp(version, "Bochs 2.7", 9) ? 1 : 2;
+	return known == 2;
 }
 
 /*
