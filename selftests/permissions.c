@@ -432,7 +432,7 @@ static bool is_beyond_shadow(FIXTURE_DATA(permissions) *self, const struct rules
 	return true;
 }
 
-/* One set of entries, each access after each, with nothing flushed between the two */
+/* One set of entries, each access after each that leaves something cached, with nothing flushed between */
 static void add_all_pairs(FIXTURE_DATA(permissions) *self, const struct rules_question *q)
 {
 	struct rules_question second = *q;
@@ -446,6 +446,8 @@ static void add_all_pairs(FIXTURE_DATA(permissions) *self, const struct rules_qu
 			if (!is_way(self, then))
 				continue;
 			first = add(self, *q, how);
+			if (first->fault)
+				break;
 			memcpy(second.entry, first->entry, sizeof(second.entry));
 			if (!is_beyond_shadow(self, first, how, then))
 				add(self, second, then | HOW_KEEP);
@@ -578,13 +580,16 @@ TEST_F_TIMEOUT(permissions, what_entries_are, LONG)
 /* What was cached for one access must not be of use to one that is forbidden */
 TEST_F_TIMEOUT(permissions, one_access_after_another, LONG)
 {
+	static const unsigned int modes[] = {
+		0, WP, NXE, SMEP | NXE, SMAP, SMEP | SMAP, WP | SMEP | SMAP | NXE,
+	};
 	const struct format *format = &variant->format;
-	unsigned int controls;
+	unsigned int i;
 
-	for (controls = 0; controls < CONTROLS; controls++) {
-		if (!self->offers[controls])
+	for (i = 0; i < ARRAY_SIZE(modes); i++) {
+		if (!self->offers[modes[i]])
 			continue;
-		set_controls(self, controls);
+		set_controls(self, modes[i]);
 		combine(self, rights(format, format->leaf), format->leaf, 0, add_all_pairs);
 		try_all(self);
 	}
@@ -849,7 +854,7 @@ static u64 entry_of(unsigned int n)
 	return (GUEST_DATA + n % FRAMES * PAGE) | CLEAN | (n & 7) << 9;
 }
 
-/* One entry after the other, clean. A frame whose entry is still clean when it is taken out, nobody wrote to. */
+/* One entry after the other, clean. Where it is clean when it is taken out, nobody has written. */
 static void *rewrite_entry(void *argument)
 {
 	struct rewriter *r = argument;
