@@ -129,6 +129,8 @@ struct thv_shadow {
  * @top: a page below 4 GiB. With several roots: their PDPTEs; with one: empty, for as long as that
  *	one is not there yet.
  * @mode: of the role of all its tables: format, wp, nx, smep.
+ * @in_vain: faults in a row, with no other exit between, for which nothing was missing.
+ * @in_vain_exit: which exit (THV_STAT_exits) was the last of them.
  */
 struct thv_shadow_vcpu {
 	u64 cr3;
@@ -136,6 +138,8 @@ struct thv_shadow_vcpu {
 	struct thv_shadow_table *root[4];
 	u64 *top;
 	union thv_shadow_role mode;
+	u32 in_vain;
+	u64 in_vain_exit;
 };
 
 /* shadow.c: the tables */

@@ -32,6 +32,7 @@ struct request {
 	struct thv_guest_paging paging;
 	struct thv_walk walk;
 	struct thv_fault second;	/* what the VM's map of its memory is asked for */
+	bool was_there;			/* and so was the entry: nothing had to be put in */
 };
 
 static void ask_for_page(struct request *request)
@@ -293,6 +294,7 @@ static int map(struct request *request, struct thv_shadow_table *table, u64 leaf
 	u64 gfn = request->walk.gpa >> PAGE_SHIFT;
 	u64 guest = table->role.direct ? 0 : at->entry;
 	int err = confirm(request, table, index, guest);
+	u64 entry;
 
 	if (err)
 		return err;
@@ -300,7 +302,9 @@ static int map(struct request *request, struct thv_shadow_table *table, u64 leaf
 		thv_shadow_unsync(shadow, gfn);
 		thv_count(request->vcpu, shadow_writes);
 	}
-	thv_shadow_set(shadow, table, index, guest, page_entry(request, leaf, gfn));
+	entry = page_entry(request, leaf, gfn);
+	request->was_there = table->entries[index] == entry;
+	thv_shadow_set(shadow, table, index, guest, entry);
 	return 0;
 }
 
@@ -341,6 +345,37 @@ static int install(struct request *request)
 	return err;
 }
 
+/* ---- accesses of the processor's own ---- */
+
+/*
+ * At CPL 3 a supervisor's access is the processor's, to a descriptor table. Below, its error code is
+ * that of the guest's accesses; but under SMAP it is refused a user's page whatever RFLAGS.AC says
+ * (SDM 4.6.1). What gives it away is that it faults although nothing is missing, exit after exit. Once
+ * is no proof: another vCPU may just have put in what was missing.
+ */
+#define PROOF	3
+
+static void note_in_vain(const struct request *request)
+{
+	struct thv_shadow_vcpu *shadow = &request->vcpu->shadow;
+	u64 exits = request->vcpu->stats[THV_STAT_exits];
+
+	if (!request->was_there)
+		return;
+	shadow->in_vain = shadow->in_vain_exit + 1 == exits ? shadow->in_vain + 1 : 1;
+	shadow->in_vain_exit = exits;
+}
+
+static bool is_proven(struct thv_vcpu *vcpu)
+{
+	struct thv_shadow_vcpu *shadow = &vcpu->shadow;
+
+	if (shadow->in_vain < PROOF || shadow->in_vain_exit + 1 != vcpu->stats[THV_STAT_exits])
+		return false;
+	shadow->in_vain = 0;
+	return true;
+}
+
 /* ---- the fault ---- */
 
 /*
@@ -357,6 +392,7 @@ static enum thv_next put_in(struct request *request)
 	if (err)
 		return thv_memory_no_page(request->vcpu, &request->second, err);
 	err = install(request);
+	note_in_vain(request);
 	if (err == -ENOENT) {
 		next = thv_memory_fault(request->vcpu, &request->second);
 		if (next == THV_NEXT_RESUME)
@@ -391,6 +427,8 @@ enum thv_next thv_shadow_fault(struct thv_vcpu *vcpu, u64 gla, u32 error, u32 cp
 	struct request request = { .vcpu = vcpu, .gla = gla, .access = access_of(error, cpl) };
 
 	thv_count(vcpu, shadow_faults);
+	if (!(error & (ERROR_USER | ERROR_FETCH)) && is_proven(vcpu))
+		request.access |= THV_ACCESS_IMPLICIT;
 	get_paging(vcpu, &request.paging);
 	switch (thv_walk(&request.paging, &memory, gla, request.access, &request.walk)) {
 	case THV_WALK_OK:

@@ -211,12 +211,20 @@ void vmx_set_cr4(struct vmx_vcpu *vmx, u64 cr4)
 	apply_modes(vmx);
 }
 
+/*
+ * A guest need not flush when it changes EFER.NXE. Shadow tables of the other kind may be older than its
+ * last INVLPG, which has looked at those in use only.
+ */
 void vmx_set_efer(struct vmx_vcpu *vmx, u64 efer)
 {
+	u64 changed = efer ^ vmx->vcpu.efer;
+
 	vmx_cr0(vmx);
 	vmx_cr4(vmx);
 	vmx->vcpu.efer = efer;
 	apply_modes(vmx);
+	if (vmx_shadows(vmx) && (changed & EFER_NX))
+		thv_shadow_flush(&vmx->vcpu);
 }
 
 void vmx_set_cr3(struct vmx_vcpu *vmx, u64 cr3)

@@ -469,12 +469,19 @@ static const struct exit *exit_of(const struct vmx_vcpu *vmx)
 	return find((u16)vmx->reason);
 }
 
+/* Under shadow paging other tables may stand for another EFER, and mmu_lock is none for interrupts off. */
+static bool needs_mmu_lock(const struct vmx_vcpu *vmx)
+{
+	return vmx_shadows(vmx) && (u16)vmx->reason == VMX_REASON_WRMSR &&
+	       (u32)vmx->vcpu.regs.gpr[THV_RCX] == MSR_EFER;
+}
+
 bool vmx_handle_fast(struct thv_vcpu *vcpu, enum thv_next *next)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	const struct exit *exit = exit_of(vmx);
 
-	if (!exit || !exit->fast)
+	if (!exit || !exit->fast || needs_mmu_lock(vmx))
 		return false;
 	*next = exit->handle(vmx);
 	return true;
