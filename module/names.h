@@ -60,7 +60,9 @@
 
 #define THV_FLUSH_NAMES(NAME)							\
 	NAME(THV_FLUSH_SECOND, "second level")					\
-	NAME(THV_FLUSH_LINEAR, "linear")
+	NAME(THV_FLUSH_LINEAR, "linear")					\
+	NAME(THV_FLUSH_ARRIVED, "arrived")					\
+	NAME(THV_FLUSH_PAGE, "page")
 
 /* What became of a second-level fault: enum thv_fault_outcome */
 #define THV_OUTCOME_NAMES(NAME)							\

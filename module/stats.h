@@ -39,6 +39,9 @@
 	COUNTER(shadow_writes,	"first writes to guest tables in step")		\
 	COUNTER(shadow_syncs,	"flushes of the guest's that shadow tables followed")	\
 	COUNTER(flushes,	"TLB flushes done for this vCPU")		\
+	COUNTER(flushes_second,	"... of those, of all that EPT translates")	\
+	COUNTER(flushes_tag,	"... of all with the vCPU's tag")		\
+	COUNTER(flushes_page,	"... of one linear address")			\
 	COUNTER(fpu_switches,	"times the guest's FPU state was loaded")	\
 	COUNTER(migrations,	"times the vCPU moved to another CPU")
 

@@ -133,11 +133,10 @@ static void load_on(struct thv_vcpu *vcpu, int cpu)
 		return;
 	/*
 	 * Flush requests were served on another CPU; here its translations may still be the old
-	 * ones.
+	 * ones, and those of the vCPU that had its tag before.
 	 */
 	thv_count(vcpu, migrations);
-	thv_backend->flush(vcpu, THV_FLUSH_SECOND);
-	thv_backend->flush(vcpu, THV_FLUSH_LINEAR);
+	thv_backend->flush(vcpu, THV_FLUSH_ARRIVED);
 }
 
 static void sched_in(struct preempt_notifier *notifier, int cpu)

@@ -276,6 +276,7 @@ const struct thv_backend thv_vmx_backend = {
 	.virtual_interrupts = vmx_virtual_interrupts,
 
 	.flush = vmx_flush,
+	.flush_page = vmx_flush_page,
 	.set_root = vmx_set_root,
 	.explain = vmx_explain_vcpu,
 	.try_entry = THV_DEBUG ? vmx_try : NULL,

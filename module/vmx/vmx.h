@@ -236,9 +236,16 @@ void vmx_cpu_off(void);
 void vmx_emergency_off(void);
 int vmx_root_init(void);	/* VMXON regions */
 void vmx_root_exit(void);
-void vmx_flush(struct thv_vcpu *vcpu, enum thv_flush kind);
+
+/* ---- tlb.c: tags and flushes ---- */
+
+u32 vmx_vpids(void);
 int vmx_vpid_alloc(struct vmx_vcpu *vmx);
 void vmx_vpid_free(struct vmx_vcpu *vmx);
+void vmx_tlb_cpu_on(void);
+void vmx_tlb_exit(void);
+void vmx_flush(struct thv_vcpu *vcpu, enum thv_flush kind);
+void vmx_flush_page(struct thv_vcpu *vcpu, u64 gla);
 
 /* ---- switch.c: what is switched lazily ---- */
 
