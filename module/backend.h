@@ -170,6 +170,11 @@ struct thv_backend {
 
 	void (*flush)(struct thv_vcpu *vcpu, enum thv_flush kind);
 	void (*flush_page)(struct thv_vcpu *vcpu, u64 gla);
+	/*
+	 * Pages that the processor has noted as written, out of its log and to thv_touched_log();
+	 * after a run of entries and exits, interrupts still off.
+	 */
+	void (*drain_log)(struct thv_vcpu *vcpu);
 	/* Shadow paging: where the processor's walk begins, from the next entry on */
 	void (*set_root)(struct thv_vcpu *vcpu, u64 root);
 

@@ -56,7 +56,8 @@
 
 #define THV_MEMORY_NAMES(NAME)							\
 	NAME(THV_MEMORY_READONLY, "readonly")					\
-	NAME(THV_MEMORY_LOG_DIRTY, "log-dirty")
+	NAME(THV_MEMORY_LOG_DIRTY, "log-dirty")					\
+	NAME(THV_MEMORY_NOEXEC, "no-exec")
 
 #define THV_FLUSH_NAMES(NAME)							\
 	NAME(THV_FLUSH_SECOND, "second level")					\
@@ -68,6 +69,8 @@
 #define THV_OUTCOME_NAMES(NAME)							\
 	NAME(THV_FAULT_MAPPED, "mapped")					\
 	NAME(THV_FAULT_HUGE, "huge")						\
+	NAME(THV_FAULT_GBYTE, "1 GiB")						\
+	NAME(THV_FAULT_UNPARKED, "used again")					\
 	NAME(THV_FAULT_MMIO, "mmio")						\
 	NAME(THV_FAULT_DOORBELL, "doorbell")					\
 	NAME(THV_FAULT_MEMORY, "memory fault")					\

@@ -2,7 +2,8 @@
 /*
  * Counters, each declared once: name, and what it counts. The enum, thv_vm_stats.counter[],
  * the CLI's table and the documentation are all made from this list. A counter belongs to
- * one vCPU and is written by its thread alone (plain ++); readers may be a little late.
+ * one vCPU and is written by its thread alone (plain ++); readers may be a little late. Three
+ * are the VM's: tables, splits and merges (thv_vm_counters()).
  */
 #ifndef THV_STATS_H
 #define THV_STATS_H
@@ -32,7 +33,13 @@
 	COUNTER(timers,		"local-APIC timer expiries")			\
 	COUNTER(faults,		"second-level faults")				\
 	COUNTER(faults_mapped,	"second-level faults answered with a page")	\
-	COUNTER(faults_huge,	"... of those, with a 2 MiB page")		\
+	COUNTER(faults_huge,	"... of those, with a page of 2 MiB or 1 GiB")	\
+	COUNTER(faults_unparked, "second-level faults that only told of a page's use") \
+	COUNTER(tables,		"tables of the second level, at present")	\
+	COUNTER(splits,		"large pages cut into small ones")		\
+	COUNTER(merges,		"small pages put together to a large one")	\
+	COUNTER(pml_drains,	"times the processor's log of written pages was emptied") \
+	COUNTER(pml_pages,	"pages found in that log")			\
 	COUNTER(faults_guest,	"page faults of the guest's own, under shadow paging")	\
 	COUNTER(shadow_faults,	"page faults, under shadow paging")		\
 	COUNTER(shadow_tables,	"shadow tables made")				\

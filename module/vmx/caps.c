@@ -275,8 +275,8 @@ static void choose_features(void)
 {
 	thv_caps.used = thv_caps.offered &
 		(THV_FEATURE_EPT | THV_FEATURE_VPID | THV_FEATURE_UNRESTRICTED |
-		 THV_FEATURE_EPT_AD | THV_FEATURE_EPT_2M | THV_FEATURE_RDTSCP |
-		 THV_FEATURE_INVPCID | THV_FEATURE_MONITOR_TRAP);
+		 THV_FEATURE_EPT_AD | THV_FEATURE_EPT_2M | THV_FEATURE_EPT_1G |
+		 THV_FEATURE_PML | THV_FEATURE_RDTSCP | THV_FEATURE_INVPCID | THV_FEATURE_MONITOR_TRAP);
 	if ((thv_caps.offered & APICV) == APICV &&
 	    vmx_can2(SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES))
 		thv_caps.used |= APICV;
@@ -286,6 +286,8 @@ static void choose_features(void)
 	 */
 	if (!(thv_caps.used & THV_FEATURE_UNRESTRICTED))
 		thv_caps.used &= ~THV_FEATURE_EPT_AD;
+	if (!(thv_caps.used & THV_FEATURE_EPT_AD))
+		thv_caps.used &= ~THV_FEATURE_PML;	/* it logs those flags (SDM 29.3.6) */
 	thv_caps.phys_bits = min_t(u32, boot_cpu_data.x86_phys_bits, 48);
 	thv_caps.vpids = vmx_vpids();
 	if (!thv_caps.vpids)

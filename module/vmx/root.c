@@ -120,5 +120,4 @@ int vmx_root_init(void)
 void vmx_root_exit(void)
 {
 	free_regions();
-	vmx_tlb_exit();
 }

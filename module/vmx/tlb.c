@@ -26,6 +26,7 @@
 
 #include <linux/idr.h>
 #include <linux/moduleparam.h>
+#include <linux/slab.h>
 #include <asm/special_insns.h>
 #include "../modes.h"
 #include "../trace.h"
@@ -40,6 +41,7 @@ MODULE_PARM_DESC(vpids, "translation tags (VPIDs) to use, at most 65535; a vCPU 
 
 static DEFINE_IDA(vpids);
 static atomic_t last_vpid;		/* a hint: two at a time may both begin there */
+static struct thv_flush_tags ledger;	/* debug builds */
 
 /* ---- the instructions ---- */
 
@@ -111,18 +113,49 @@ int vmx_vpid_alloc(struct vmx_vcpu *vmx)
 		return vpid == -ENOSPC ? 0 : vpid;
 	atomic_set(&last_vpid, vpid);
 	vmx->vpid = vpid;
+	if (THV_DEBUG)
+		vmx->owner = thv_flush_tag_taken(&ledger, vpid);
 	return 0;
 }
 
 void vmx_vpid_free(struct vmx_vcpu *vmx)
 {
-	if (vmx->vpid)
-		ida_free(&vpids, vmx->vpid);
+	if (!vmx->vpid)
+		return;
+	if (THV_DEBUG)
+		WARN_ON(!thv_flush_tag_given_back(&ledger, vmx->vpid, vmx->owner));
+	ida_free(&vpids, vmx->vpid);
 	vmx->vpid = 0;
+}
+
+/* Debug builds: a vCPU is about to use its tag. Interrupts are off. */
+void vmx_tlb_entering(struct vmx_vcpu *vmx)
+{
+	if (vmx->vpid && !thv_flush_tag_enter(&ledger, vmx->vcpu.cpu, vmx->vpid, vmx->owner))
+		thv_vm_kill(vmx->vcpu.vm, "a vCPU uses a tag that another's translations may have");
+}
+
+int vmx_tlb_init(void)
+{
+	size_t tags = thv_caps.vpids;
+
+	if (!THV_DEBUG || !tags)
+		return 0;
+	ledger.tags = tags;
+	ledger.cpus = nr_cpu_ids;
+	ledger.owner = kvcalloc(tags, sizeof(u32), GFP_KERNEL);
+	ledger.held = kvcalloc(tags, nr_cpu_ids * sizeof(u32), GFP_KERNEL);
+	if (ledger.owner && ledger.held)
+		return 0;
+	vmx_tlb_exit();
+	return -ENOMEM;
 }
 
 void vmx_tlb_exit(void)
 {
+	kvfree(ledger.owner);
+	kvfree(ledger.held);
+	ledger = (struct thv_flush_tags){};
 	ida_destroy(&vpids);
 }
 
@@ -141,6 +174,8 @@ void vmx_tlb_cpu_on(void)
 		invept(VMX_EPT_EXTENT_GLOBAL, 0);
 	if (!thv_caps.vpids)
 		return;
+	if (THV_DEBUG)
+		thv_flush_tags_forgotten(&ledger, smp_processor_id());
 	if (HAS_VPID_TYPE(VMX_VPID_EXTENT_GLOBAL_CONTEXT_BIT)) {
 		invvpid(VMX_VPID_EXTENT_ALL_CONTEXT, 0, 0);
 	} else {
@@ -166,6 +201,8 @@ static void flush_tag(struct vmx_vcpu *vmx)
 		return;
 	thv_count(&vmx->vcpu, flushes_tag);
 	invvpid(VMX_VPID_EXTENT_SINGLE_CONTEXT, vmx->vpid, 0);
+	if (THV_DEBUG)
+		thv_flush_tag_forgotten(&ledger, vmx->vcpu.cpu, vmx->vpid);
 }
 
 /**
@@ -174,19 +211,21 @@ static void flush_tag(struct vmx_vcpu *vmx)
  * @kind: which. SECOND, what came from the VM's second-level tables: combined mappings are part of
  *	that, and with shadow paging all there is. LINEAR, what the guest's own instruction would
  *	have dropped. ARRIVED, all that this CPU has of the vCPU's earlier visits and of its tag's earlier
- *	owners. Under EPT that is SECOND, too: mappings of an earlier owner belong to its
- *	own EPT pointer; one that had the same pointer is covered.
+ *	owners. For the latter the manual wants INVVPID (SDM 29.4.3.3), beside INVEPT.
  */
 void vmx_flush(struct thv_vcpu *vcpu, enum thv_flush kind)
 {
+	u64 number = thv_flush_begin(&vcpu->vm->memory.tables.flushes);
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 
 	thv_count(vcpu, flushes);
 	trace_thv_flush(vcpu, kind);
-	if (kind == THV_FLUSH_LINEAR || vmx_shadows(vmx))
-		flush_tag(vmx);
-	else
+	if (kind != THV_FLUSH_LINEAR && !vmx_shadows(vmx))
 		flush_second(vmx);
+	if (kind != THV_FLUSH_SECOND || vmx_shadows(vmx))
+		flush_tag(vmx);
+	if (THV_DEBUG && kind != THV_FLUSH_LINEAR)
+		thv_flush_done(&vcpu->flushes, vcpu->cpu, number);
 }
 
 /**
