@@ -473,7 +473,11 @@ static int change_flags(struct thv_vm *vm, struct thv_slot_plan *plan)
 	if (set)
 		restrict_slot(vm, &plan->slot, set);
 	if (cleared & THV_MEMORY_LOG_DIRTY) {
-		merge_slot(vm, &plan->slot);
+		/* Pieces that hold code must not become a page that holds none */
+		if (thv_large_pages_hold_no_code())
+			zap_slot(vm, &plan->slot);
+		else
+			merge_slot(vm, &plan->slot);
 		kvfree(old.dirty);
 	}
 	return 0;

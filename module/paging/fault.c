@@ -156,7 +156,7 @@ out:
  * are not executable; the first fetch from one splits it, and it stays split until the host
  * takes it back.
  */
-static bool large_pages_hold_no_code(void)
+bool thv_large_pages_hold_no_code(void)
 {
 	return boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT) && !cpu_mitigations_off();
 }
@@ -187,12 +187,13 @@ static unsigned int level_for(struct thv_vm *vm, const struct thv_slot *slot, u6
 	unsigned int level = thv_memory_largest(vm);
 
 	if (level == 1 || (slot->flags & THV_MEMORY_LOG_DIRTY) ||
-	    ((access & THV_ACCESS_EXECUTE) && large_pages_hold_no_code()))
+	    ((access & THV_ACCESS_EXECUTE) && thv_large_pages_hold_no_code()))
 		return 1;
 	level = min(level, host_level(vm->mm, thv_slot_hva(slot, gfn)));
 	while (level > 1 &&
 	       (!fits(vm, slot, gfn, level) ||
-		(large_pages_hold_no_code() && !thv_table_room(&vm->memory.tables, gfn, level))))
+		(thv_large_pages_hold_no_code() &&
+		 !thv_table_room(&vm->memory.tables, gfn, level))))
 		level--;
 	return level;
 }
@@ -211,7 +212,7 @@ static u32 permitted(struct thv_memory_map *map, const struct thv_slot *slot,
 	bool log_by_fault = (slot->flags & THV_MEMORY_LOG_DIRTY) && !map->tables.format->dirty;
 	u32 access = THV_ACCESS_READ;
 
-	if (!(slot->flags & THV_MEMORY_NOEXEC) && (level == 1 || !large_pages_hold_no_code()))
+	if (!(slot->flags & THV_MEMORY_NOEXEC) && (level == 1 || !thv_large_pages_hold_no_code()))
 		access |= THV_ACCESS_EXECUTE;
 	if (got->writable && (write || !log_by_fault))
 		access |= THV_ACCESS_WRITE;
