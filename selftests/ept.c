@@ -71,7 +71,7 @@ static u64 features(struct vm *vm)
 	return stats.features;
 }
 
-/* Huge pages come from the host when it has them to give; tests of sizes ask for them */
+/* Tests of sizes ask the host for huge pages; to others it shall not give any of its own accord */
 FIXTURE_SETUP(ept)
 {
 	u64 used;
@@ -83,6 +83,7 @@ FIXTURE_SETUP(ept)
 	self->pml = used & THV_FEATURE_PML;
 	self->large = used & THV_FEATURE_EPT_2M;
 	self->mem = map_aligned(SIZE, HUGE);
+	madvise(self->mem, SIZE, MADV_NOHUGEPAGE);
 	ASSERT_EQ(0, vm_set_memory(self->vm, SLOT, 0, GPA, SIZE, self->mem));
 	guest_call(self->vcpu, guest_memory_load, GUEST_DATA);
 }
