@@ -29,7 +29,7 @@ enum thv_next {
  * struct thv_caps - what this machine offers, found once by probe().
  * @offered, @used: THV_FEATURE_*.
  * @phys_bits: guest-physical address width the second level can hold.
- * @vpids: translation tags there are (0: none).
+ * @vpids: translation tags to use (0: none).
  */
 struct thv_caps {
 	u64 offered;
@@ -46,6 +46,10 @@ enum thv_flush {
 	THV_FLUSH_SECOND,
 	/* the guest's own (linear) translations of this vCPU, globals included */
 	THV_FLUSH_LINEAR,
+	/* all: the vCPU has not been on this CPU, or not since it was on another */
+	THV_FLUSH_ARRIVED,
+	/* those of one linear address: flush_page */
+	THV_FLUSH_PAGE,
 };
 
 /* thv_backend.inject: what is to be delivered at the next entry */
@@ -165,6 +169,12 @@ struct thv_backend {
 	void (*virtual_interrupts)(struct thv_vcpu *vcpu, int irr, int isr);
 
 	void (*flush)(struct thv_vcpu *vcpu, enum thv_flush kind);
+	void (*flush_page)(struct thv_vcpu *vcpu, u64 gla);
+	/*
+	 * Pages that the processor has noted as written, out of its log and to thv_touched_log();
+	 * after a run of entries and exits, interrupts still off.
+	 */
+	void (*drain_log)(struct thv_vcpu *vcpu);
 	/* Shadow paging: where the processor's walk begins, from the next entry on */
 	void (*set_root)(struct thv_vcpu *vcpu, u64 root);
 

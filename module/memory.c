@@ -18,6 +18,8 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <asm/apicdef.h>
+#include <asm/processor.h>
+#include <asm/vmx.h>
 #include "debug.h"
 #include "paging/ept.h"
 #include "paging/shadow.h"
@@ -160,17 +162,44 @@ u64 thv_memory_root(struct thv_vm *vm)
 }
 
 /**
- * thv_memory_fill() - Have table pages ready for one mapping.
- * @map: the VM's memory.
+ * thv_memory_ept_pointer() - The EPT pointer of a VM (SDM 25.6.11).
+ * @vm: the VM.
  *
- * Others may use them up before the caller has the lock: there, thv_tables_ready() tells.
- *
- * Context: may sleep.
- * Return: 0 or -ENOMEM.
+ * Write-back, like all we map; a walk of four levels; flags if the format has them.
  */
-int thv_memory_fill(struct thv_memory_map *map)
+u64 thv_memory_ept_pointer(struct thv_vm *vm)
 {
-	while (!thv_tables_ready(&map->tables)) {
+	u64 pointer = thv_memory_root(vm) | VMX_EPTP_MT_WB | VMX_EPTP_PWL_4;
+
+	if (vm->memory.tables.format->accessed)
+		pointer |= VMX_EPTP_AD_ENABLE_BIT;
+	return pointer;
+}
+
+/**
+ * thv_memory_check() - Debug builds: kill the VM if its tables are not what they should be.
+ * @vm: the VM; mmu_lock is held.
+ * @gfn: the frame that was changed; THV_ALL_FRAMES: look at all.
+ */
+void thv_memory_check(struct thv_vm *vm, u64 gfn)
+{
+	const struct thv_ept_rules rules = {
+		.phys_bits = boot_cpu_data.x86_phys_bits, .features = thv_caps.offered,
+	};
+	const char *why;
+
+	if (gfn == THV_ALL_FRAMES)
+		why = thv_ept_check_tree(&vm->memory.tables, &rules);
+	else
+		why = thv_ept_check_path(&vm->memory.tables, &rules, gfn);
+	if (why)
+		thv_vm_kill(vm, why);
+}
+
+/* Have @count table pages ready, at most THV_TABLE_SPARES. 0 or -ENOMEM. */
+static int fill_to(struct thv_memory_map *map, unsigned int count)
+{
+	while (READ_ONCE(map->tables.nr_spares) < count) {
 		u64 *page = thv_table_alloc();
 		bool kept;
 
@@ -183,6 +212,20 @@ int thv_memory_fill(struct thv_memory_map *map)
 			free_page((unsigned long)page);
 	}
 	return 0;
+}
+
+/**
+ * thv_memory_fill() - Have table pages ready for one mapping.
+ * @map: the VM's memory.
+ *
+ * Others may use them up before the caller has the lock: there, thv_tables_ready() tells.
+ *
+ * Context: may sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int thv_memory_fill(struct thv_memory_map *map)
+{
+	return fill_to(map, map->tables.format->levels - 1);
 }
 
 /* ---- THV_SET_MEMORY ---- */
@@ -210,8 +253,8 @@ void thv_memory_publish(struct thv_memory_map *map, struct thv_slots *new)
 	kfree(old);
 }
 
-/* Visit (or without @fn: zap) all that is mapped of a slot, and let others in between. */
-static void each_of_slot(struct thv_vm *vm, const struct thv_slot *slot, thv_leaf_fn fn, void *arg)
+/* Zap all that is mapped of a slot, and let others in between. */
+static void zap_slot(struct thv_vm *vm, const struct thv_slot *slot)
 {
 	struct thv_memory_map *map = &vm->memory;
 	u64 first, last, end = slot->gfn + slot->pages;
@@ -221,15 +264,11 @@ static void each_of_slot(struct thv_vm *vm, const struct thv_slot *slot, thv_lea
 
 		last = min(first + CHUNK, end);
 		thv_gather_init(&gather);
-		gather.forget_dirty = fn;	/* a log starts: earlier writes are no news */
 		write_lock(&map->mmu_lock);
-		if (fn)
-			thv_table_each(&map->tables, &gather, first, last, fn, arg);
-		else
-			thv_table_zap(&map->tables, &gather, first, last);
+		thv_table_zap(&map->tables, &gather, first, last);
 		thv_gather_finish(&map->tables, &gather);
-		if (THV_DEBUG && !thv_ept_validate(&map->tables, first, last))
-			thv_vm_kill(vm, "its second-level tables are inconsistent");
+		if (THV_DEBUG)
+			thv_memory_check(vm, THV_ALL_FRAMES);
 		write_unlock(&map->mmu_lock);
 		cond_resched();
 	}
@@ -277,7 +316,7 @@ static int take_out(struct thv_vm *vm, struct thv_slot_plan *plan, const struct 
 	}
 	dying->slot[plan->old].flags |= THV_SLOT_DYING;
 	thv_memory_publish(map, dying);
-	each_of_slot(vm, &new->slot[plan->old], NULL, NULL);
+	zap_slot(vm, &new->slot[plan->old]);
 	thv_slots_remove(new, plan->old);
 	if (again)
 		thv_slots_insert(new, again);
@@ -311,24 +350,111 @@ static int move_slot(struct thv_vm *vm, struct thv_slot_plan *plan)
 }
 
 /*
- * Flags newly set forbid what is mapped: large pages and writes that a log would not see, or
- * any write.
+ * Flags newly set forbid what is mapped. A log wants small pages: those that are large are cut, of which
+ * each takes a table that was allocated before. When there is none left the visit ends early, and goes
+ * on from there with new ones; when there is none to be had, the page goes, and the guest fetches it
+ * again piece by piece.
  */
+struct restriction {
+	u32 set;		/* THV_MEMORY_* */
+	bool no_tables;
+	bool stopped;
+	u64 next;		/* the frame to go on from, then */
+};
+
+static u64 forbidden(const struct thv_table_format *format, u32 set)
+{
+	return (set & THV_MEMORY_LOG_DIRTY ? format->dirty ?: format->writable : 0) |
+	       (set & THV_MEMORY_READONLY ? format->writable : 0) |
+	       (set & THV_MEMORY_NOEXEC ? format->executable : 0);
+}
+
 static void restrict_leaf(struct thv_tables *tables, struct thv_gather *gather, u64 *entry,
 			  u64 gfn, unsigned int level, void *arg)
 {
-	const struct thv_table_format *format = tables->format;
-	u32 set = *(u32 *)arg;
-	u64 bits = 0;
+	struct restriction *restriction = arg;
+	u64 bits = forbidden(tables->format, restriction->set);
 
-	if (set & THV_MEMORY_LOG_DIRTY)
-		bits |= format->dirty ?: format->writable;
-	if (set & THV_MEMORY_READONLY)
-		bits |= format->writable;
-	if ((set & THV_MEMORY_LOG_DIRTY) && level > 1)
+	if (restriction->stopped)
+		return;
+	restriction->next = gfn;
+	if (level == 1 || !(restriction->set & THV_MEMORY_LOG_DIRTY))
+		thv_table_clear(tables, gather, entry, gfn, level, bits);
+	else if (thv_table_split(tables, gather, entry, gfn, level, bits))
+		restriction->stopped = level > 2;	/* for the pieces */
+	else if (restriction->no_tables)
 		thv_table_remove(tables, gather, entry, gfn, level);
 	else
-		thv_table_clear(tables, gather, entry, gfn, level, bits);
+		restriction->stopped = true;		/* for more tables */
+}
+
+static void restrict_slot(struct thv_vm *vm, const struct thv_slot *slot, u32 set)
+{
+	struct restriction restriction = { .set = set };
+	struct thv_memory_map *map = &vm->memory;
+	u64 first, last, end = slot->gfn + slot->pages;
+
+	for (first = slot->gfn; first < end; first = restriction.stopped ? restriction.next : last) {
+		struct thv_gather gather;
+
+		if (restriction.stopped)
+			restriction.no_tables = fill_to(map, THV_TABLE_SPARES);
+		restriction.stopped = false;
+		last = min(first + CHUNK, end);
+		thv_gather_init(&gather);
+		gather.forget_dirty = true;	/* a log starts: earlier writes are no news */
+		write_lock(&map->mmu_lock);
+		thv_table_each(&map->tables, &gather, first, last, restrict_leaf, &restriction);
+		thv_gather_finish(&map->tables, &gather);
+		if (THV_DEBUG)
+			thv_memory_check(vm, THV_ALL_FRAMES);
+		write_unlock(&map->mmu_lock);
+		cond_resched();
+	}
+}
+
+/* The largest pages that a VM's tables may have, by level */
+unsigned int thv_memory_largest(const struct thv_vm *vm)
+{
+	if (!(vm->features & THV_FEATURE_EPT_2M))
+		return 1;
+	return vm->features & THV_FEATURE_EPT_1G ? 3 : 2;
+}
+
+/* As many as one flush is good for; the frame from which to go on */
+static u64 merge_some(struct thv_tables *tables, u64 gfn, u64 end, unsigned int level)
+{
+	u64 frames = thv_table_frames(level), last = min(end, gfn + CHUNK);
+	struct thv_gather gather;
+
+	thv_gather_init(&gather);
+	for (; gfn + frames <= last && gather.nr_resizes < THV_TABLE_SPARES; gfn += frames)
+		thv_table_merge(tables, &gather, gfn, level);
+	thv_gather_finish(tables, &gather);
+	return gfn;
+}
+
+/*
+ * A log has ended: what it had cut may be large again. Where pieces are missing, or are scattered, the
+ * next fault there does it, if the host has a large page (fault.c).
+ */
+static void merge_slot(struct thv_vm *vm, const struct thv_slot *slot)
+{
+	struct thv_memory_map *map = &vm->memory;
+	u64 gfn, frames, end = slot->gfn + slot->pages;
+	unsigned int level;
+
+	for (level = 2; level <= thv_memory_largest(vm); level++) {
+		frames = thv_table_frames(level);
+		for (gfn = ALIGN(slot->gfn, frames); gfn + frames <= end; ) {
+			write_lock(&map->mmu_lock);
+			gfn = merge_some(&map->tables, gfn, end, level);
+			if (THV_DEBUG)
+				thv_memory_check(vm, THV_ALL_FRAMES);
+			write_unlock(&map->mmu_lock);
+			cond_resched();
+		}
+	}
 }
 
 static int change_flags(struct thv_vm *vm, struct thv_slot_plan *plan)
@@ -346,9 +472,13 @@ static int change_flags(struct thv_vm *vm, struct thv_slot_plan *plan)
 	new->slot[plan->old] = plan->slot;
 	thv_memory_publish(map, new);
 	if (set)
-		each_of_slot(vm, &plan->slot, restrict_leaf, &set);
+		restrict_slot(vm, &plan->slot, set);
 	if (cleared & THV_MEMORY_LOG_DIRTY) {
-		each_of_slot(vm, &plan->slot, NULL, NULL);	/* it may be large again */
+		/* Pieces that hold code must not become a page that holds none */
+		if (thv_large_pages_hold_no_code())
+			zap_slot(vm, &plan->slot);
+		else
+			merge_slot(vm, &plan->slot);
 		kvfree(old.dirty);
 	}
 	return 0;

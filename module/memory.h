@@ -31,8 +31,10 @@ struct thv_fault {
 
 /* What became of it, for who watches */
 enum thv_fault_outcome {
-	THV_FAULT_MAPPED = 1,	/* 1 and 2: the level of the page */
+	THV_FAULT_MAPPED = 1,	/* 1 to 3: the level of the page */
 	THV_FAULT_HUGE = 2,
+	THV_FAULT_GBYTE = 3,
+	THV_FAULT_UNPARKED,	/* it was there, and its next use is noted now */
 	THV_FAULT_MMIO,		/* it is not memory: the launcher acts the device */
 	THV_FAULT_DOORBELL,
 	THV_FAULT_MEMORY,	/* the host does not give the page */
@@ -63,6 +65,7 @@ void thv_memory_destroy(struct thv_vm *vm);
 int thv_memory_set(struct thv_vm *vm, const struct thv_memory *args);
 int thv_memory_get_dirty(struct thv_vm *vm, struct thv_bitmap *args);
 int thv_memory_get_accessed(struct thv_vm *vm, struct thv_bitmap *args);
+unsigned int thv_memory_largest(const struct thv_vm *vm);	/* level of the largest pages */
 u64 thv_memory_root(struct thv_vm *vm);		/* host-physical: the second level's root table */
 u64 thv_memory_ept_pointer(struct thv_vm *vm);	/* ... as an EPT pointer (SDM 25.6.11) */
 

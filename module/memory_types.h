@@ -64,6 +64,10 @@ static inline void thv_memory_outdate(struct thv_memory_map *map)
 
 extern const struct mmu_notifier_ops thv_memory_notifier_ops;
 
+#define THV_ALL_FRAMES	(~0ULL)
+
+void thv_memory_check(struct thv_vm *vm, u64 gfn);
+bool thv_large_pages_hold_no_code(void);
 int thv_memory_fill(struct thv_memory_map *map);
 struct thv_slots *thv_memory_copy_slots(struct thv_memory_map *map);
 void thv_memory_publish(struct thv_memory_map *map, struct thv_slots *new);

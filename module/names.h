@@ -56,16 +56,21 @@
 
 #define THV_MEMORY_NAMES(NAME)							\
 	NAME(THV_MEMORY_READONLY, "readonly")					\
-	NAME(THV_MEMORY_LOG_DIRTY, "log-dirty")
+	NAME(THV_MEMORY_LOG_DIRTY, "log-dirty")					\
+	NAME(THV_MEMORY_NOEXEC, "no-exec")
 
 #define THV_FLUSH_NAMES(NAME)							\
 	NAME(THV_FLUSH_SECOND, "second level")					\
-	NAME(THV_FLUSH_LINEAR, "linear")
+	NAME(THV_FLUSH_LINEAR, "linear")					\
+	NAME(THV_FLUSH_ARRIVED, "arrived")					\
+	NAME(THV_FLUSH_PAGE, "page")
 
 /* What became of a second-level fault: enum thv_fault_outcome */
 #define THV_OUTCOME_NAMES(NAME)							\
 	NAME(THV_FAULT_MAPPED, "mapped")					\
 	NAME(THV_FAULT_HUGE, "huge")						\
+	NAME(THV_FAULT_GBYTE, "1 GiB")						\
+	NAME(THV_FAULT_UNPARKED, "used again")					\
 	NAME(THV_FAULT_MMIO, "mmio")						\
 	NAME(THV_FAULT_DOORBELL, "doorbell")					\
 	NAME(THV_FAULT_MEMORY, "memory fault")					\

@@ -29,7 +29,7 @@ static int check_args(const struct thv_memory *args, const struct thv_slot_limit
 {
 	if (args->slot >= THV_MAX_SLOTS)
 		return -EINVAL;
-	if (args->flags & ~(THV_MEMORY_READONLY | THV_MEMORY_LOG_DIRTY))
+	if (args->flags & ~(THV_MEMORY_READONLY | THV_MEMORY_LOG_DIRTY | THV_MEMORY_NOEXEC))
 		return -EINVAL;
 	if (args->reserved[0] || args->reserved[1])
 		return -EINVAL;

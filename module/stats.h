@@ -2,7 +2,8 @@
 /*
  * Counters, each declared once: name, and what it counts. The enum, thv_vm_stats.counter[],
  * the CLI's table and the documentation are all made from this list. A counter belongs to
- * one vCPU and is written by its thread alone (plain ++); readers may be a little late.
+ * one vCPU and is written by its thread alone (plain ++); readers may be a little late. Three
+ * are the VM's: tables, splits and merges (thv_vm_counters()).
  */
 #ifndef THV_STATS_H
 #define THV_STATS_H
@@ -37,13 +38,22 @@
 	COUNTER(faults_retried,	"second-level faults that a change of the memory outdated")	\
 	COUNTER(faults_refused,	"second-level faults for which the host gave no page")	\
 	COUNTER(faults_mapped,	"second-level faults answered with a page")	\
-	COUNTER(faults_huge,	"... of those, with a 2 MiB page")		\
+	COUNTER(faults_huge,	"... of those, with a page of 2 MiB or 1 GiB")	\
+	COUNTER(faults_unparked, "second-level faults that only told of a page's use") \
+	COUNTER(tables,		"tables of the second level, at present")	\
+	COUNTER(splits,		"large pages cut into small ones")		\
+	COUNTER(merges,		"small pages put together to a large one")	\
+	COUNTER(pml_drains,	"times the processor's log of written pages was emptied") \
+	COUNTER(pml_pages,	"pages found in that log")			\
 	COUNTER(faults_guest,	"page faults of the guest's own, under shadow paging")	\
 	COUNTER(shadow_faults,	"page faults, under shadow paging")		\
 	COUNTER(shadow_tables,	"shadow tables made")				\
 	COUNTER(shadow_writes,	"first writes to guest tables in step")		\
 	COUNTER(shadow_syncs,	"flushes of the guest's that shadow tables followed")	\
 	COUNTER(flushes,	"TLB flushes done for this vCPU")		\
+	COUNTER(flushes_second,	"... of those, of all that EPT translates")	\
+	COUNTER(flushes_tag,	"... of all with the vCPU's tag")		\
+	COUNTER(flushes_page,	"... of one linear address")			\
 	COUNTER(fpu_switches,	"times the guest's FPU state was loaded")	\
 	COUNTER(migrations,	"times the vCPU moved to another CPU")
 

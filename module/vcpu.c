@@ -37,6 +37,7 @@
 #include "irq.h"
 #include "ledger.h"
 #include "netlink.h"
+#include "paging/flush.h"
 #include "trace.h"
 #include "vcpu.h"
 
@@ -133,11 +134,10 @@ static void load_on(struct thv_vcpu *vcpu, int cpu)
 		return;
 	/*
 	 * Flush requests were served on another CPU; here its translations may still be the old
-	 * ones.
+	 * ones, and those of the vCPU that had its tag before.
 	 */
 	thv_count(vcpu, migrations);
-	thv_backend->flush(vcpu, THV_FLUSH_SECOND);
-	thv_backend->flush(vcpu, THV_FLUSH_LINEAR);
+	thv_backend->flush(vcpu, THV_FLUSH_ARRIVED);
 }
 
 static void sched_in(struct preempt_notifier *notifier, int cpu)
@@ -316,7 +316,11 @@ static __always_inline void enter_once(struct thv_vcpu *vcpu)
 	if (trace_thv_entry_enabled())
 		trace_entry(vcpu);
 	thv_ledger_entry(vcpu);
+	if (THV_DEBUG)
+		thv_flush_entering(vcpu);
 	thv_backend->enter(vcpu);
+	if (THV_DEBUG)
+		thv_flush_left(vcpu);
 	thv_ledger_exit(vcpu);
 	thv_count(vcpu, exits);
 	if (trace_thv_exit_enabled())
@@ -355,6 +359,7 @@ static enum thv_next enter_guest(struct thv_vcpu *vcpu)
 		enter_guest_state(vcpu);
 		handled = enter_and_handle(vcpu, &next);
 		leave_guest_state(vcpu);
+		thv_backend->drain_log(vcpu);
 		/* A tick that broke off the guest is still to come, and is the guest's time */
 		if (!handled) {
 			local_irq_enable();
@@ -382,6 +387,12 @@ static int collect_events(struct thv_vcpu *vcpu)
 static int flush_second(struct thv_vcpu *vcpu)
 {
 	thv_backend->flush(vcpu, THV_FLUSH_SECOND);
+	return GO;
+}
+
+/* Who asked wanted no more than that the vCPU leaves the guest: the log is empty then. */
+static int log_drained(struct thv_vcpu *vcpu)
+{
 	return GO;
 }
 
@@ -492,6 +503,7 @@ static int (* const duties[])(struct thv_vcpu *vcpu) = {
 	[THV_REQ_EVENT] = collect_events,
 	[THV_REQ_FLUSH_SECOND] = flush_second,
 	[THV_REQ_FLUSH_LINEAR] = flush_linear,
+	[THV_REQ_DRAIN_LOG] = log_drained,
 	[THV_REQ_START] = tell_start,
 	[THV_REQ_INSPECT] = step_aside,
 	[THV_REQ_CLOCK] = update_clock,
@@ -882,6 +894,7 @@ static struct thv_vcpu *alloc_vcpu(struct thv_vm *vm, u32 id)
 	vcpu->vm = vm;
 	vcpu->id = id;
 	vcpu->cpu = -1;
+	thv_flush_vcpu_init(&vcpu->flushes);
 	if (boot_cpu_has(X86_FEATURE_XSAVE))
 		vcpu->host_xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
 	mutex_init(&vcpu->busy);

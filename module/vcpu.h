@@ -25,6 +25,7 @@ enum thv_request {
 	THV_REQ_EVENT,		/* an interrupt, NMI, INIT or SIPI may be deliverable: look again */
 	THV_REQ_FLUSH_SECOND,	/* flush before the next entry */
 	THV_REQ_FLUSH_LINEAR,
+	THV_REQ_DRAIN_LOG,	/* empty the processor's log of written pages */
 	THV_REQ_INSPECT,	/* somebody wants to look: step aside */
 	THV_REQ_STATE,		/* vm->state changed */
 	THV_REQ_START,		/* the first THV_RUN: listeners are told */
@@ -118,6 +119,7 @@ struct thv_vcpu {
 	u64 pv_clock_msr;		/* as the guest wrote it; bit 0: enabled */
 
 	u64 stats[THV_STATS];
+	struct thv_flush_vcpu flushes;	/* its page of the flush ledger */
 	struct thv_ledger *ledger;	/* ledger.c's; NULL: nobody ever wanted one */
 };
 

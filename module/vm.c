@@ -421,6 +421,9 @@ void thv_vm_counters(struct thv_vm *vm, u64 counter[THV_STATS])
 	thv_for_each_vcpu(i, vcpu, vm)
 		for (c = 0; c < THV_STATS; c++)
 			counter[c] += READ_ONCE(vcpu->stats[c]);
+	counter[THV_STAT_tables] = READ_ONCE(vm->memory.tables.nr);
+	counter[THV_STAT_splits] = READ_ONCE(vm->memory.tables.splits);
+	counter[THV_STAT_merges] = READ_ONCE(vm->memory.tables.merges);
 }
 
 static long get_stats(void *object, void *data)
@@ -563,12 +566,14 @@ static const struct {
 	{ THV_VM_NO_VPID, THV_FEATURE_VPID },
 	{ THV_VM_NO_HUGE, THV_FEATURE_EPT_2M | THV_FEATURE_EPT_1G },
 	{ THV_VM_NO_MONITOR_TRAP, THV_FEATURE_MONITOR_TRAP },
+	{ THV_VM_NO_PML, THV_FEATURE_PML },
+	{ THV_VM_NO_EPT_AD, THV_FEATURE_EPT_AD | THV_FEATURE_PML },
 	{ THV_VM_NO_APICV, THV_FEATURE_APIC_REGISTERS | THV_FEATURE_VIRTUAL_INTERRUPTS |
 			   THV_FEATURE_POSTED_INTERRUPTS | THV_FEATURE_VIRTUAL_X2APIC },
 };
 
 #define KNOWN_FLAGS	(THV_VM_NO_VPID | THV_VM_NO_HUGE | THV_VM_NO_APICV | \
-			 THV_VM_NO_MONITOR_TRAP)
+			 THV_VM_NO_MONITOR_TRAP | THV_VM_NO_PML | THV_VM_NO_EPT_AD)
 
 /* What comes with EPT only: the processor says so (SDM 27.2.1.1), or it is about its tables */
 #define WITH_EPT (THV_FEATURE_EPT | THV_FEATURE_EPT_AD | THV_FEATURE_EPT_2M | THV_FEATURE_EPT_1G | \

@@ -87,7 +87,7 @@ TEST_F(refusal, of_unknown_flags_and_reserved_fields)
 	};
 	unsigned int bit;
 
-	for (bit = 2; bit < 32; bit++)
+	for (bit = 3; bit < 32; bit++)
 		EXPECT_EQ(-EINVAL, set(self, 0, BIT(bit), GPA, PAGE, memory.hva));
 	EXPECT_EQ(-EINVAL, thv_ioctl(self->vm->fd, THV_SET_MEMORY, &memory));
 	memory.reserved[0] = 1ULL << 63;

@@ -95,6 +95,8 @@ enum thv_paging {
 #define THV_VM_NO_HUGE	(1U << 1)	/* map 4 KiB pages only */
 #define THV_VM_NO_APICV	(1U << 2)	/* do not let the processor virtualize the APIC */
 #define THV_VM_NO_MONITOR_TRAP (1U << 3) /* make single steps without the monitor trap flag */
+#define THV_VM_NO_PML	(1U << 4)	/* find dirty pages by their flags, not by the processor's log */
+#define THV_VM_NO_EPT_AD (1U << 5)	/* find used and dirty pages by faults; no log either */
 
 /**
  * struct thv_create_vm - THV_CREATE_VM: make a VM; the ioctl returns its descriptor.
@@ -158,6 +160,7 @@ struct thv_cpuid {
 /* thv_memory.flags */
 #define THV_MEMORY_READONLY	(1U << 0)	/* a write is an MMIO exit */
 #define THV_MEMORY_LOG_DIRTY	(1U << 1)	/* keep the bitmap of THV_GET_DIRTY */
+#define THV_MEMORY_NOEXEC	(1U << 2)	/* a fetch is THV_EXIT_MEMORY_FAULT with EACCES */
 
 /**
  * struct thv_memory - THV_SET_MEMORY: add, move, change or delete a slot.
@@ -932,6 +935,7 @@ struct thv_exit_fail_entry {
 	__u32 reserved;
 };
 
+/* @error: why the host does not give the page; EACCES: a fetch where the slot has THV_MEMORY_NOEXEC */
 struct thv_exit_memory_fault {
 	__u64 gpa;
 	__u64 hva;

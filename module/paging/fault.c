@@ -17,10 +17,6 @@
 #include "../eventfd.h"
 #include "../trace.h"
 #include "../vcpu.h"
-#include "ept.h"
-
-#define LARGE		2	/* the level of a 2 MiB page */
-#define LARGE_FRAMES	512ULL
 
 /* ---- not memory: the launcher's turn ---- */
 
@@ -120,15 +116,15 @@ static int ask_host(u64 hva, bool write, bool may_write, struct host_page *got)
 }
 
 /*
- * Does the host map the 2 MiB around @hva by one entry? Only its table knows: a huge page may
- * be mapped in pieces. With interrupts off no table on the way can be freed; each entry is read
- * once, as it may change under us. That the answer still holds when it is used, the caller's
- * check of the notifier's sequence makes sure.
+ * By which level's entry does the host map @hva: 3, 1 GiB; 2, 2 MiB; 1? Only its table knows: a
+ * huge page may be mapped in pieces. With interrupts off no table on the way can be freed; each
+ * entry is read once, as it may change under us. That the answer still holds when it is used, the
+ * caller's check of the notifier's sequence makes sure.
  */
-static bool host_maps_large(struct mm_struct *mm, unsigned long hva)
+static unsigned int host_level(struct mm_struct *mm, unsigned long hva)
 {
+	unsigned int level = 1;
 	unsigned long flags;
-	bool large = false;
 	pgd_t pgd;
 	p4d_t p4d;
 	pud_t pud;
@@ -144,14 +140,16 @@ static bool host_maps_large(struct mm_struct *mm, unsigned long hva)
 	pud = READ_ONCE(*pud_offset(&p4d, hva));
 	if (pud_none(pud) || !pud_present(pud))
 		goto out;
-	large = pud_leaf(pud);
-	if (large)
+	if (pud_leaf(pud)) {
+		level = 3;
 		goto out;
+	}
 	pmd = READ_ONCE(*pmd_offset(&pud, hva));
-	large = !pmd_none(pmd) && pmd_present(pmd) && pmd_leaf(pmd);
+	if (!pmd_none(pmd) && pmd_present(pmd) && pmd_leaf(pmd))
+		level = 2;
 out:
 	local_irq_restore(flags);
-	return large;
+	return level;
 }
 
 /*
@@ -160,7 +158,7 @@ out:
  * are not executable; the first fetch from one splits it, and it stays split until the host
  * takes it back.
  */
-static bool large_pages_hold_no_code(void)
+bool thv_large_pages_hold_no_code(void)
 {
 	return boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT) && !cpu_mitigations_off();
 }
@@ -171,23 +169,35 @@ static bool invalidating(const struct thv_memory_map *map, u64 start, u64 end)
 	return map->invalidating && start < map->invalid_end && map->invalid_start < end;
 }
 
-static unsigned int level_for(struct thv_vm *vm, const struct thv_slot *slot, u64 gfn, u32 access)
+/* Is a page of this size around @gfn the slot's in whole, and at an address that fits? */
+static bool fits(struct thv_vm *vm, const struct thv_slot *slot, u64 gfn, unsigned int level)
 {
-	u64 first = gfn & ~(LARGE_FRAMES - 1);
+	u64 frames = thv_table_frames(level), first = gfn & ~(frames - 1);
 	u64 hva = thv_slot_hva(slot, first);
 
-	if (!(vm->features & THV_FEATURE_EPT_2M) || (vm->flags & THV_VM_NO_HUGE) ||
-	    (slot->flags & THV_MEMORY_LOG_DIRTY))
+	return first >= slot->gfn && first + frames <= slot->gfn + slot->pages &&
+	       !(hva & ((frames << PAGE_SHIFT) - 1)) &&
+	       !invalidating(&vm->memory, hva, hva + (frames << PAGE_SHIFT));
+}
+
+/*
+ * Small pages in the way of a large one give way (thv_table_map()), but not where large ones hold no
+ * code: there are small ones for that, and both would be made in turns.
+ */
+static unsigned int level_for(struct thv_vm *vm, const struct thv_slot *slot, u64 gfn, u32 access)
+{
+	unsigned int level = thv_memory_largest(vm);
+
+	if (level == 1 || (slot->flags & THV_MEMORY_LOG_DIRTY) ||
+	    ((access & THV_ACCESS_EXECUTE) && thv_large_pages_hold_no_code()))
 		return 1;
-	if (first < slot->gfn || first + LARGE_FRAMES > slot->gfn + slot->pages ||
-	    (hva & (PMD_SIZE - 1)))
-		return 1;
-	if ((access & THV_ACCESS_EXECUTE) && large_pages_hold_no_code())
-		return 1;
-	if (!thv_table_room(&vm->memory.tables, gfn, LARGE) ||
-	    invalidating(&vm->memory, hva, hva + PMD_SIZE))
-		return 1;
-	return host_maps_large(vm->mm, hva) ? LARGE : 1;
+	level = min(level, host_level(vm->mm, thv_slot_hva(slot, gfn)));
+	while (level > 1 &&
+	       (!fits(vm, slot, gfn, level) ||
+		(thv_large_pages_hold_no_code() &&
+		 !thv_table_room(&vm->memory.tables, gfn, level))))
+		level--;
+	return level;
 }
 
 /* Has the host, or who changes slots, been at it since @seq was noted? */
@@ -204,7 +214,7 @@ static u32 permitted(struct thv_memory_map *map, const struct thv_slot *slot,
 	bool log_by_fault = (slot->flags & THV_MEMORY_LOG_DIRTY) && !map->tables.format->dirty;
 	u32 access = THV_ACCESS_READ;
 
-	if (level == 1 || !large_pages_hold_no_code())
+	if (!(slot->flags & THV_MEMORY_NOEXEC) && (level == 1 || !thv_large_pages_hold_no_code()))
 		access |= THV_ACCESS_EXECUTE;
 	if (got->writable && (write || !log_by_fault))
 		access |= THV_ACCESS_WRITE;
@@ -228,22 +238,26 @@ static int map_page(struct thv_vcpu *vcpu, const struct thv_slot *slot, u64 gfn,
 		    const struct host_page *got, u32 access)
 {
 	struct thv_memory_map *map = &vcpu->vm->memory;
+	const struct thv_table_format *format = map->tables.format;
 	unsigned int level = level_for(vcpu->vm, slot, gfn, access);
 	u64 inside = gfn & (thv_table_frames(level) - 1);
 	u32 allow = permitted(map, slot, got, level, access & THV_ACCESS_WRITE);
 	u64 leaf = page_to_phys(got->page) - (inside << PAGE_SHIFT);
 	int err;
 
-	leaf |= map->tables.format->leaf(level, allow);
+	leaf |= format->leaf(level, allow);
+	/* Where nobody logs, the processor need not find out that it is written */
+	if ((allow & THV_ACCESS_WRITE) && !slot->dirty)
+		leaf |= format->dirty;
 	err = thv_table_map(&map->tables, gfn - inside, level, leaf);
 	if (err)
 		return err;
 	if (allow & THV_ACCESS_WRITE)
 		tell_host_dirty(got->page);
-	if ((access & THV_ACCESS_WRITE) && slot->dirty && !map->tables.format->dirty)
+	if ((access & THV_ACCESS_WRITE) && slot->dirty && !format->dirty)
 		set_bit(gfn - slot->gfn, slot->dirty);
 	thv_count(vcpu, faults_mapped);
-	if (level == LARGE)
+	if (level > 1)
 		thv_count(vcpu, faults_huge);
 	return level;
 }
@@ -270,8 +284,8 @@ static int resolve(struct thv_vcpu *vcpu, const struct thv_slot *slot, u64 gfn, 
 		err = -EAGAIN;
 	else
 		err = map_page(vcpu, slot, gfn, &got, access);
-	if (THV_DEBUG && !thv_ept_validate(&map->tables, gfn, gfn + 1))
-		thv_vm_kill(vcpu->vm, "its second-level tables are inconsistent");
+	if (THV_DEBUG)
+		thv_memory_check(vcpu->vm, gfn);
 	write_unlock(&map->mmu_lock);
 out:
 	/* Not pinned: from here on the notifier is what keeps the mapping right */
@@ -279,11 +293,36 @@ out:
 	return err;
 }
 
+/*
+ * Where the processor has no accessed flags, a page that was asked about is parked (touched.c): it is
+ * there, and this is its next use. The notifier has kept it right meanwhile.
+ */
+static bool was_parked(struct thv_vcpu *vcpu, u64 gfn, u32 access)
+{
+	struct thv_memory_map *map = &vcpu->vm->memory;
+	const struct thv_table_format *format = map->tables.format;
+	u64 needs = (access & THV_ACCESS_WRITE ? format->writable : 0) |
+		    (access & THV_ACCESS_EXECUTE ? format->executable : 0);
+	unsigned int level;
+
+	if (format->accessed)
+		return false;
+	write_lock(&map->mmu_lock);
+	level = thv_table_unpark(&map->tables, gfn, needs);
+	if (THV_DEBUG && level)
+		thv_memory_check(vcpu->vm, gfn);
+	write_unlock(&map->mmu_lock);
+	if (level)
+		thv_count(vcpu, faults_unparked);
+	return level;
+}
+
 static enum thv_next memory_fault_exit(struct thv_vcpu *vcpu, const struct thv_fault *fault,
 				       const struct thv_slot *slot, int err)
 {
 	struct thv_run *run = vcpu->run;
 
+	trace_thv_page_fault(vcpu, fault, THV_FAULT_MEMORY);
 	run->exit = THV_EXIT_MEMORY_FAULT;
 	run->memory_fault = (struct thv_exit_memory_fault){
 		.gpa = fault->gpa,
@@ -321,7 +360,6 @@ enum thv_next thv_memory_no_page(struct thv_vcpu *vcpu, const struct thv_fault *
 {
 	struct thv_slot slot;
 
-	trace_thv_page_fault(vcpu, fault, THV_FAULT_MEMORY);
 	if (!copy_slot(&vcpu->vm->memory, fault->gpa >> PAGE_SHIFT, &slot))
 		slot = (struct thv_slot){ .gfn = fault->gpa >> PAGE_SHIFT };
 	return memory_fault_exit(vcpu, fault, &slot, err);
@@ -372,7 +410,13 @@ enum thv_next thv_memory_fault(struct thv_vcpu *vcpu, const struct thv_fault *fa
 		return not_memory(vcpu, fault);
 	if ((fault->access & THV_ACCESS_WRITE) && (slot.flags & THV_MEMORY_READONLY))
 		return mmio_exit(vcpu, fault, THV_MMIO_READONLY);
+	if ((fault->access & THV_ACCESS_EXECUTE) && (slot.flags & THV_MEMORY_NOEXEC))
+		return memory_fault_exit(vcpu, fault, &slot, -EACCES);
 
+	if (was_parked(vcpu, gfn, fault->access)) {
+		trace_thv_page_fault(vcpu, fault, THV_FAULT_UNPARKED);
+		return THV_NEXT_RESUME;
+	}
 	err = slot.flags & THV_SLOT_DYING ? -EAGAIN :
 	      resolve(vcpu, &slot, gfn, fault->access, seq);
 	if (err > 0) {
@@ -381,7 +425,6 @@ enum thv_next thv_memory_fault(struct thv_vcpu *vcpu, const struct thv_fault *fa
 	}
 	if (err != -EAGAIN && err != -EINTR) {
 		thv_count(vcpu, faults_refused);
-		trace_thv_page_fault(vcpu, fault, THV_FAULT_MEMORY);
 		return memory_fault_exit(vcpu, fault, &slot, err);
 	}
 	trace_thv_page_fault(vcpu, fault, THV_FAULT_RETRY);

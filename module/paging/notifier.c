@@ -146,7 +146,7 @@ static void look_young(struct thv_tables *tables, struct thv_gather *gather, u64
 {
 	bool *young = arg;
 
-	if (!tables->format->accessed || (READ_ONCE(*entry) & tables->format->accessed))
+	if (thv_touched_used(tables, READ_ONCE(*entry)))
 		*young = true;
 }
 

@@ -316,7 +316,7 @@ static int find_page(struct request *request, u64 *leaf)
 	unsigned int level;
 
 	*leaf = thv_table_lookup(tables, gfn, &level);
-	if (!*leaf)
+	if (!*leaf || (*leaf & THV_ENTRY_PARKED))
 		return -ENOENT;
 	if ((request->access & THV_ACCESS_WRITE) && !(*leaf & tables->format->writable))
 		return -ENOENT;

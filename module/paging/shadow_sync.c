@@ -197,23 +197,26 @@ static struct thv_shadow_table *table_at(struct thv_vcpu *vcpu, u64 gla, u32 lev
 
 /*
  * The entry of one page. All that INVLPG drops beside it is what the processor caches of upper
- * levels (SDM 4.10.4.1), hence those are compared whole.
+ * levels (SDM 4.10.4.1), hence those are compared whole. true: some of them have changed, and that
+ * may be about other addresses.
  */
-static void sync_page(struct thv_vcpu *vcpu, u64 gla)
+static bool sync_page(struct thv_vcpu *vcpu, u64 gla)
 {
 	struct thv_shadow *shadow = vcpu->vm->memory.shadow;
 	struct thv_shadow_table *table;
 	u32 index = thv_shadow_index(gla, 1);
+	bool others = false;
 	u64 entry;
 
 	list_for_each_entry(table, &shadow->unsync, unsync)
 		if (table->role.level > 1)
-			compare(vcpu->vm, table);
+			others |= compare(vcpu->vm, table);
 	table = table_at(vcpu, gla, 1);
 	if (!table || list_empty(&table->unsync) || !table->entries[index])
-		return;
+		return others;
 	if (!thv_shadow_entry(vcpu->vm, table, index, &entry) || entry != table->guest[index])
 		thv_shadow_drop(shadow, table, index);
+	return others;
 }
 
 /**
@@ -227,11 +230,15 @@ static void sync_page(struct thv_vcpu *vcpu, u64 gla)
 void thv_shadow_flush_page(struct thv_vcpu *vcpu, u64 gla)
 {
 	struct thv_memory_map *map = &vcpu->vm->memory;
+	bool others;
 
 	write_lock(&map->mmu_lock);
-	sync_page(vcpu, gla);
+	others = sync_page(vcpu, gla);
 	write_unlock(&map->mmu_lock);
-	thv_backend->flush(vcpu, THV_FLUSH_LINEAR);
+	if (others)
+		thv_backend->flush(vcpu, THV_FLUSH_LINEAR);
+	else
+		thv_backend->flush_page(vcpu, gla);
 }
 
 /* ---- roots ---- */

@@ -8,6 +8,9 @@
  * Adding needs no flush: an entry that is not present is never cached, and the violation that
  * brought us here has dropped what the processor knew of that address (SDM 29.4.3.1).
  */
+#include <linux/atomic.h>
+#include <linux/bug.h>
+#include <linux/errno.h>
 #include <linux/gfp.h>
 #include <linux/io.h>
 #include <linux/mm.h>
@@ -47,6 +50,7 @@ int thv_tables_init(struct thv_tables *tables, const struct thv_table_format *fo
 		    const struct thv_tables_owner *owner)
 {
 	*tables = (struct thv_tables){ .format = format, .owner = owner };
+	thv_flush_vm_init(&tables->flushes);
 	tables->root = thv_table_alloc();
 	return tables->root ? 0 : -ENOMEM;
 }
@@ -90,6 +94,26 @@ void thv_gather_init(struct thv_gather *gather)
 	*gather = (struct thv_gather){ .tables = LIST_HEAD_INIT(gather->tables) };
 }
 
+/* The flush has been: nobody uses the old size any more, nor sets flags in the pieces. */
+static void put_in_resized(struct thv_tables *tables, struct thv_gather *gather,
+			   const struct thv_resize *resize)
+{
+	const struct thv_table_format *format = tables->format;
+	u64 entry = resize->page;
+	unsigned int i;
+
+	if (!resize->page) {
+		/* Whole when the processor finds it */
+		smp_store_release(resize->entry, virt_to_phys(resize->table) | format->table);
+		return;
+	}
+	for (i = 0; i < THV_TABLE_ENTRIES; i++)
+		entry |= resize->table[i] & (format->accessed | format->dirty);
+	WRITE_ONCE(*resize->entry, entry);
+	list_add(&virt_to_page(resize->table)->lru, &gather->tables);
+	tables->nr--;
+}
+
 /**
  * thv_gather_finish() - Flush what was removed; then, and only then, free the tables.
  * @tables: the tree.
@@ -102,9 +126,16 @@ void thv_gather_finish(struct thv_tables *tables, struct thv_gather *gather)
 {
 	struct page *page, *next;
 
+	if (THV_DEBUG && (gather->removed || !list_empty(&gather->tables)))
+		thv_flush_removed(&tables->flushes);
 	if (gather->flush)
 		tables->owner->flush(tables);
+	if (THV_DEBUG)
+		tables->owner->released(tables);
 	gather->flush = false;
+	gather->removed = false;
+	while (gather->nr_resizes)
+		put_in_resized(tables, gather, &gather->resize[--gather->nr_resizes]);
 	list_for_each_entry_safe(page, next, &gather->tables, lru) {
 		list_del(&page->lru);
 		__free_page(page);
@@ -115,6 +146,7 @@ void thv_gather_finish(struct thv_tables *tables, struct thv_gather *gather)
 static u64 take(struct thv_gather *gather, u64 *entry)
 {
 	gather->flush = true;
+	gather->removed = true;
 	return xchg(entry, 0);
 }
 
@@ -143,6 +175,14 @@ void thv_table_remove(struct thv_tables *tables, struct thv_gather *gather, u64 
 	tables->owner->removed(tables, gather, gfn, level, old);
 }
 
+/* Flags and permissions are taken from a parked page where it has them */
+static u64 clear_from(const struct thv_table_format *format, u64 entry, u64 bits)
+{
+	if (!(entry & THV_ENTRY_PARKED))
+		return bits;
+	return bits | (bits & format->permissions) << THV_ENTRY_SAVED;
+}
+
 /**
  * thv_table_clear() - Clear bits of a page's entry.
  * @tables: the tree.
@@ -157,16 +197,85 @@ void thv_table_remove(struct thv_tables *tables, struct thv_gather *gather, u64 
 bool thv_table_clear(struct thv_tables *tables, struct thv_gather *gather, u64 *entry,
 		     u64 gfn, unsigned int level, u64 bits)
 {
+	u64 clear, old = READ_ONCE(*entry);
+
+	do {
+		clear = clear_from(tables->format, old, bits);
+		if (!(old & clear))
+			return false;
+	} while (!try_cmpxchg64(entry, &old, old & ~clear));
+	tables->owner->restricted(tables, gfn, level);
+	gather->flush = true;
+	/* A flag that is late to be set does no harm to who does not ask for the flush */
+	gather->removed |= bits & ~tables->format->accessed;
+	return true;
+}
+
+/* ---- parked pages ---- */
+
+static u64 parked(const struct thv_table_format *format, u64 entry)
+{
+	return (entry & ~format->permissions) | THV_ENTRY_PARKED |
+	       (entry & format->permissions) << THV_ENTRY_SAVED;
+}
+
+static u64 unparked(const struct thv_table_format *format, u64 entry)
+{
+	u64 saved = entry >> THV_ENTRY_SAVED & format->permissions;
+
+	if (!(entry & THV_ENTRY_PARKED))
+		return entry;
+	return (entry & ~(THV_ENTRY_PARKED | format->permissions << THV_ENTRY_SAVED)) | saved;
+}
+
+/**
+ * thv_table_park() - Keep a page, and have its next use noticed.
+ * @tables: the tree, of a format without accessed flags.
+ * @gather: is told to flush.
+ * @entry: the page's entry.
+ * @gfn: its first frame.
+ * @level: where it is.
+ *
+ * Return: false: it is parked already.
+ */
+bool thv_table_park(struct thv_tables *tables, struct thv_gather *gather, u64 *entry,
+		    u64 gfn, unsigned int level)
+{
 	u64 old = READ_ONCE(*entry);
 
 	do {
-		if (!(old & bits))
+		if (old & THV_ENTRY_PARKED)
 			return false;
-	} while (!try_cmpxchg64(entry, &old, old & ~bits));
+	} while (!try_cmpxchg64(entry, &old, parked(tables->format, old)));
 	tables->owner->restricted(tables, gfn, level);
 	gather->flush = true;
+	gather->removed = true;
 	return true;
 }
+
+/**
+ * thv_table_unpark() - A page is used again.
+ * @tables: the tree.
+ * @gfn: a frame of it.
+ * @needs: permissions that the use takes, as the format has them.
+ *
+ * What becomes present was not cached: no flush (SDM 29.4.3.1).
+ *
+ * Return: its level; 0: there is no parked page, or it does not permit that.
+ */
+unsigned int thv_table_unpark(struct thv_tables *tables, u64 gfn, u64 needs)
+{
+	unsigned int level;
+	u64 *entry = thv_table_find(tables, gfn, &level);
+	u64 old = entry ? READ_ONCE(*entry) : 0;
+
+	if (!(old & THV_ENTRY_PARKED) || needs & ~unparked(tables->format, old))
+		return 0;
+	WRITE_ONCE(*entry, unparked(tables->format, old));
+	return level;
+}
+
+/* ---- visits ---- */
 
 /* One visit of a range of frames */
 struct visit {
@@ -286,12 +395,123 @@ static u64 *descend(struct thv_tables *tables, u64 *entry)
 	return table;
 }
 
+/* ---- sizes ---- */
+
 /*
- * A large page in the way of a small one. Out, flush, and only then the table: never may two
- * processors hold the same address by two sizes at a time (for a fetch, some then raise a
- * machine check: the errata behind CVE-2018-12207). The other 511 pages fault in again.
+ * A change of size goes through nothing: out with the old, flush, and only then the new. Never may two
+ * processors hold the same address by two sizes at a time: which one an access uses is
+ * undefined (SDM 4.10.2.4 says so of guest tables), so that a permission taken from a piece would be
+ * ignored; and for a fetch some raise a machine check (the errata behind CVE-2018-12207). Who
+ * faults meanwhile waits for the lock.
  */
-static void split(struct thv_tables *tables, u64 *entry, u64 gfn, unsigned int level)
+static bool resize(struct thv_gather *gather, u64 *entry, u64 *table, u64 page)
+{
+	if (gather->nr_resizes == ARRAY_SIZE(gather->resize))
+		return false;
+	gather->resize[gather->nr_resizes++] = (struct thv_resize){ entry, table, page };
+	take(gather, entry);
+	return true;
+}
+
+/**
+ * thv_table_split() - Cut a large page into 512, of which each permits what it did.
+ * @tables: the tree.
+ * @gather: who finishes it makes it so; until then there is nothing.
+ * @entry: the page's entry.
+ * @gfn: its first frame.
+ * @level: where it is; above 1.
+ * @clear: flags and permissions that the pieces don't have.
+ *
+ * Return: false: no spare table, or no room in @gather; nothing has changed.
+ */
+bool thv_table_split(struct thv_tables *tables, struct thv_gather *gather, u64 *entry,
+		     u64 gfn, unsigned int level, u64 clear)
+{
+	u64 size = thv_table_frames(level - 1) << PAGE_SHIFT;
+	u64 *table, piece;
+	unsigned int i;
+
+	if (!tables->nr_spares || gather->nr_resizes == ARRAY_SIZE(gather->resize))
+		return false;
+	table = tables->spare[--tables->nr_spares];
+	tables->nr++;
+	tables->splits++;
+	piece = READ_ONCE(*entry);
+	piece &= ~clear_from(tables->format, piece, clear);
+	resize(gather, entry, table, 0);
+	if (level == 2)
+		piece &= ~tables->format->large;
+	for (i = 0; i < THV_TABLE_ENTRIES; i++)
+		table[i] = piece + i * size;
+	if (clear)
+		tables->owner->restricted(tables, gfn, level);
+	return true;
+}
+
+/*
+ * Do 512 pieces make one page: all there, one after the other, from an address that is right? What one
+ * does not permit, the page does not. 0: they don't.
+ */
+static u64 sum_of(const struct thv_tables *tables, const u64 *table, unsigned int level)
+{
+	const struct thv_table_format *format = tables->format;
+	u64 size = thv_table_frames(level - 1) << PAGE_SHIFT;
+	u64 flags = format->accessed | format->dirty;
+	u64 first = READ_ONCE(table[0]) & ~flags, page = first;
+	unsigned int i;
+
+	if ((page & format->address) & (size * THV_TABLE_ENTRIES - 1))
+		return 0;
+	for (i = 0; i < THV_TABLE_ENTRIES; i++) {
+		u64 piece = READ_ONCE(table[i]) & ~flags;
+
+		if (!(piece & format->permissions) ||
+		    !thv_table_is_leaf(format, piece, level - 1) ||
+		    (piece & ~format->permissions) != (first & ~format->permissions) + i * size)
+			return 0;
+		page &= piece | ~format->permissions;
+	}
+	return page & format->permissions ? page | format->large : 0;
+}
+
+/**
+ * thv_table_merge() - Put pieces together, if they are a page.
+ * @tables: the tree.
+ * @gather: who finishes it makes it so; until then there is nothing.
+ * @gfn: the first frame.
+ * @level: of the page.
+ *
+ * Whether the host maps it by one entry does not matter: what it takes back of it takes it all out.
+ *
+ * Return: were they? Not either if there is no room in @gather.
+ */
+bool thv_table_merge(struct thv_tables *tables, struct thv_gather *gather, u64 gfn,
+		     unsigned int level)
+{
+	const struct thv_table_format *format = tables->format;
+	u64 entry, page, *at = tables->root, *table;
+	unsigned int i = format->levels;
+
+	for (;; i--) {
+		at = &at[index_of(gfn, i)];
+		entry = READ_ONCE(*at);
+		if (!(entry & format->present) || thv_table_is_leaf(format, entry, i))
+			return false;
+		table = table_of(tables, entry);
+		if (i == level)
+			break;
+		at = table;
+	}
+	page = sum_of(tables, table, level);
+	if (!page || !resize(gather, at, table, page))
+		return false;
+	tables->merges++;
+	tables->owner->restricted(tables, gfn, level);
+	return true;
+}
+
+/* A page of another size, or another page, is in the way, and nobody has told us that it is gone. */
+static void displace(struct thv_tables *tables, u64 *entry, u64 gfn, unsigned int level)
 {
 	struct thv_gather gather;
 
@@ -300,20 +520,54 @@ static void split(struct thv_tables *tables, u64 *entry, u64 gfn, unsigned int l
 	thv_gather_finish(tables, &gather);
 }
 
+/* A large page in the way of a small one, @leaf: if that is a part of it the others stay. */
+static void make_way(struct thv_tables *tables, u64 *entry, u64 gfn, unsigned int level, u64 leaf)
+{
+	u64 frames = thv_table_frames(level), address = tables->format->address;
+	u64 part = (READ_ONCE(*entry) & address) + ((gfn & (frames - 1)) << PAGE_SHIFT);
+	struct thv_gather gather;
+
+	thv_gather_init(&gather);
+	if (part != (leaf & address) ||
+	    !thv_table_split(tables, &gather, entry, gfn & ~(frames - 1), level, 0))
+		return displace(tables, entry, gfn, level);
+	thv_gather_finish(tables, &gather);
+}
+
+/* Small pages in the way of a large one: all go, and their table. */
+static void clear_away(struct thv_tables *tables, u64 *entry, u64 gfn, unsigned int level)
+{
+	struct thv_gather gather;
+	struct visit visit = {
+		.tables = tables, .gather = &gather, .leaf = zap_leaf, .prune = true,
+		.first = gfn, .last = gfn + thv_table_frames(level),
+	};
+
+	thv_gather_init(&gather);
+	visit_table(&visit, table_of(tables, READ_ONCE(*entry)), gfn, level - 1);
+	prune(&visit, entry);
+	thv_gather_finish(tables, &gather);
+	tables->merges++;
+}
+
 static void set_leaf(struct thv_tables *tables, u64 *entry, u64 gfn, unsigned int level, u64 leaf)
 {
+	const struct thv_table_format *format = tables->format;
 	u64 old = READ_ONCE(*entry);
 
+	if ((old & format->present) && !thv_table_is_leaf(format, old, level)) {
+		clear_away(tables, entry, gfn, level);
+		old = 0;
+	}
 	/*
 	 * Same page: what it permitted it still permits (a restriction would have been made at
 	 * once, by thv_table_clear()), and its flags stay. Nothing is restricted: no flush.
 	 */
-	while ((old & tables->format->present) && !((old ^ leaf) & tables->format->address))
-		if (try_cmpxchg64(entry, &old, old | leaf))
+	while ((old & format->present) && !((old ^ leaf) & format->address))
+		if (try_cmpxchg64(entry, &old, unparked(format, old) | leaf))
 			return;
-	/* Another page, which nobody has told us is gone. As with sizes: never both at a time. */
-	if (old & tables->format->present)
-		split(tables, entry, gfn, level);
+	if (old & format->present)
+		displace(tables, entry, gfn, level);
 	account(tables, leaf, thv_table_frames(level));
 	WRITE_ONCE(*entry, leaf);
 }
@@ -344,10 +598,10 @@ bool thv_table_room(const struct thv_tables *tables, u64 gfn, unsigned int level
  * thv_table_map() - Put a page in.
  * @tables: the tree, with thv_tables_ready().
  * @gfn: its first frame.
- * @level: its size; thv_table_room() said yes.
+ * @level: its size.
  * @leaf: the entry: address and the format's bits.
  *
- * A larger page in the way makes room, after a flush.
+ * What is in the way by another size makes room, after a flush.
  *
  * Return: 0; -ENOMEM if a spare page was missing.
  */
@@ -362,13 +616,38 @@ int thv_table_map(struct thv_tables *tables, u64 gfn, unsigned int level, u64 le
 		u64 old = READ_ONCE(*entry);
 
 		if ((old & format->present) && thv_table_is_leaf(format, old, at))
-			split(tables, entry, gfn, at);
+			make_way(tables, entry, gfn, at, leaf);
 		table = descend(tables, entry);
 		if (!table)
 			return -ENOMEM;
 	}
 	set_leaf(tables, &table[index_of(gfn, level)], gfn, level, leaf);
 	return 0;
+}
+
+/**
+ * thv_table_find() - Where the page that a frame is in has its entry.
+ * @tables: the tree.
+ * @gfn: the frame.
+ * @level: out: its size; set in any case.
+ *
+ * Return: the entry; NULL: there is none.
+ */
+u64 *thv_table_find(const struct thv_tables *tables, u64 gfn, unsigned int *level)
+{
+	const struct thv_table_format *format = tables->format;
+	u64 *table = tables->root;
+
+	for (*level = format->levels; ; --*level) {
+		u64 *at = &table[index_of(gfn, *level)];
+		u64 entry = READ_ONCE(*at);
+
+		if (!(entry & format->present))
+			return NULL;
+		if (thv_table_is_leaf(format, entry, *level))
+			return at;
+		table = table_of(tables, entry);
+	}
 }
 
 /**
@@ -381,18 +660,9 @@ int thv_table_map(struct thv_tables *tables, u64 gfn, unsigned int level, u64 le
  */
 u64 thv_table_lookup(const struct thv_tables *tables, u64 gfn, unsigned int *level)
 {
-	const struct thv_table_format *format = tables->format;
-	const u64 *table = tables->root;
+	const u64 *at = thv_table_find(tables, gfn, level);
 
-	for (*level = format->levels; ; --*level) {
-		u64 entry = READ_ONCE(table[index_of(gfn, *level)]);
-
-		if (!(entry & format->present))
-			return 0;
-		if (thv_table_is_leaf(format, entry, *level))
-			return entry;
-		table = table_of(tables, entry);
-	}
+	return at ? READ_ONCE(*at) : 0;
 }
 
 /**
@@ -419,7 +689,8 @@ u32 thv_table_trace(const struct thv_tables *tables, u64 gfn, struct thv_transla
 		};
 		if (!(entry & format->present))
 			return n + 1;
-		out[n].flags = THV_LEVEL_PRESENT;
+		if (entry & format->permissions)
+			out[n].flags = THV_LEVEL_PRESENT;
 		if (thv_table_is_leaf(format, entry, level)) {
 			out[n].flags |= THV_LEVEL_LEAF;
 			return n + 1;

@@ -14,6 +14,7 @@
 #include <linux/swap.h>
 #include <linux/uaccess.h>
 #include "../vcpu.h"
+#include "flush.h"
 #include "shadow.h"
 #include "touched.h"
 
@@ -56,6 +57,31 @@ void thv_touched_record(unsigned long *bitmap, u64 first, unsigned int level)
 		set_bit(first + i, bitmap);
 }
 
+/**
+ * thv_touched_log() - Pages that the processor says were written.
+ * @vm: whose.
+ * @gpas: where they are.
+ * @count: how many.
+ *
+ * Context: interrupts may be off.
+ */
+void thv_touched_log(struct thv_vm *vm, const u64 *gpas, unsigned int count)
+{
+	struct thv_memory_map *map = &vm->memory;
+	int idx = srcu_read_lock(&map->slots_srcu);
+	const struct thv_slots *slots = thv_memory_slots(map);
+	unsigned int i;
+
+	for (i = 0; i < count; i++) {
+		u64 gfn = gpas[i] >> PAGE_SHIFT;
+		const struct thv_slot *slot = thv_slots_find(slots, gfn);
+
+		if (slot)
+			thv_touched_record(slot->dirty, gfn - slot->gfn, 1);
+	}
+	srcu_read_unlock(&map->slots_srcu, idx);
+}
+
 /*
  * A page that is mapped may be told about without holding a reference: the notifier would
  * have had to take it out, under the lock we hold, before the host could free it.
@@ -68,6 +94,20 @@ static void tell_host_accessed(const struct thv_tables *tables, u64 entry)
 		mark_page_accessed(page);
 }
 
+/**
+ * thv_touched_used() - Has a page been used since it was mapped, or last asked?
+ * @tables: the second level.
+ * @entry: the page's.
+ *
+ * Without flags in the tables one that is not parked has.
+ */
+bool thv_touched_used(const struct thv_tables *tables, u64 entry)
+{
+	if (!tables->format->accessed)
+		return !(entry & THV_ENTRY_PARKED);
+	return entry & tables->format->accessed;
+}
+
 /* thv_tables_owner.removed. Dirty needs no telling: fault.c did when it mapped it writable. */
 static void page_removed(struct thv_tables *tables, const struct thv_gather *gather,
 			 u64 gfn, unsigned int level, u64 old)
@@ -76,7 +116,7 @@ static void page_removed(struct thv_tables *tables, const struct thv_gather *gat
 
 	if (!slot || (old & THV_ENTRY_PRIVATE))
 		return;
-	if (old & tables->format->accessed) {
+	if (thv_touched_used(tables, old)) {
 		thv_touched_record(slot->accessed, gfn - slot->gfn, level);
 		tell_host_accessed(tables, old);
 	}
@@ -84,15 +124,11 @@ static void page_removed(struct thv_tables *tables, const struct thv_gather *gat
 		thv_touched_record(slot->dirty, gfn - slot->gfn, level);
 }
 
-static void flush_all(struct thv_tables *tables)
-{
-	thv_vm_request_all(vm_of(tables), THV_REQ_FLUSH_SECOND);
-}
-
 const struct thv_tables_owner thv_memory_owner = {
 	.removed = page_removed,
 	.restricted = thv_shadow_restricted,
-	.flush = flush_all,
+	.flush = thv_flush_all,
+	.released = thv_flush_check,
 };
 
 /**
@@ -103,20 +139,17 @@ const struct thv_tables_owner thv_memory_owner = {
  * @gfn: its first frame.
  * @level: its size.
  *
- * Without flags in the tables, being mapped is having been used; and to be asked again, the
- * page must be unmapped.
+ * Without flags in the tables the page is parked: its next use is a fault, which brings it back.
  */
 bool thv_touched_take(struct thv_tables *tables, struct thv_gather *gather, u64 *entry,
 		      u64 gfn, unsigned int level)
 {
 	const struct thv_slot *slot = slot_of(tables, gfn);
+	u64 accessed = tables->format->accessed;
 
-	if (tables->format->accessed) {
-		if (!thv_table_clear(tables, gather, entry, gfn, level, tables->format->accessed))
-			return false;
-	} else {
-		thv_table_remove(tables, gather, entry, gfn, level);
-	}
+	if (!(accessed ? thv_table_clear(tables, gather, entry, gfn, level, accessed) :
+			 thv_table_park(tables, gather, entry, gfn, level)))
+		return false;
 	thv_touched_record(slot->accessed, gfn - slot->gfn, level);
 	return true;
 }
@@ -146,6 +179,31 @@ static void harvest_accessed(struct thv_tables *tables, struct thv_gather *gathe
 		tell_host_accessed(tables, old);
 }
 
+/* A large page has no log (fault.c); one that is not mapped has no flag. */
+static void clear_dirty(struct thv_tables *tables, struct thv_gather *gather, u64 gfn)
+{
+	unsigned int level;
+	u64 *entry = thv_table_find(tables, gfn, &level);
+
+	if (entry)
+		thv_table_clear(tables, gather, entry, gfn, level, tables->format->dirty);
+}
+
+/*
+ * With the processor's log there is no need to look at every page. All of it that was there when the
+ * launcher asked is in the bitmap; the flags of those pages are cleared, and the next write is logged
+ * again. A page whose flag is set and that is not in the bitmap yet is still in a vCPU's log, for
+ * the next time.
+ */
+static void harvest_logged(struct thv_tables *tables, struct thv_gather *gather, u64 gfn,
+			   const unsigned long *out, u64 frames)
+{
+	unsigned long bit;
+
+	for_each_set_bit(bit, out, frames)
+		clear_dirty(tables, gather, gfn + bit);
+}
+
 /*
  * Take the bits of some frames: what the tables know goes into the bitmap first, which has
  * more from zapped pages and from our own writes. The flush comes before the caller shows them to
@@ -160,12 +218,24 @@ static void harvest(struct thv_memory_map *map, const struct thv_slot *slot,
 
 	thv_gather_init(&gather);
 	write_lock(&map->mmu_lock);
-	thv_table_each(&map->tables, &gather, slot->gfn + at, slot->gfn + at + frames, fn,
-		       (void *)slot);
+	if (fn)
+		thv_table_each(&map->tables, &gather, slot->gfn + at, slot->gfn + at + frames, fn,
+			       (void *)slot);
 	for (i = 0; i < BITS_TO_LONGS(frames); i++)
 		out[i] = xchg(&bitmap[word + i], 0);
+	if (!fn)
+		harvest_logged(&map->tables, &gather, slot->gfn + at, out, frames);
 	thv_gather_finish(&map->tables, &gather);
 	write_unlock(&map->mmu_lock);
+}
+
+/* NULL: by the processor's log, which the vCPUs empty when they leave the guest */
+static thv_leaf_fn dirty_by(struct thv_vm *vm)
+{
+	if (!(vm->features & THV_FEATURE_PML))
+		return harvest_dirty;
+	thv_vm_request_all(vm, THV_REQ_DRAIN_LOG);
+	return NULL;
 }
 
 /* The launcher could not be told: what it was not told is still to be told. */
@@ -238,7 +308,7 @@ int thv_memory_get_dirty(struct thv_vm *vm, struct thv_bitmap *args)
 	err = bitmap_slot(map, args);
 	if (err >= 0) {
 		slot = &thv_memory_slots(map)->slot[err];
-		err = slot->dirty ? harvest_slot(vm, slot, slot->dirty, harvest_dirty, args) :
+		err = slot->dirty ? harvest_slot(vm, slot, slot->dirty, dirty_by(vm), args) :
 				    -EINVAL;
 	}
 	mutex_unlock(&map->slots_lock);

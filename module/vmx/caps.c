@@ -146,9 +146,6 @@ static const struct {
  */
 #define VMX_BASIC_TRUE_CONTROLS	BIT_ULL(55)
 
-/* Without these the tag could not be recycled: VPIDs stay unused. */
-#define VPID_NEEDS ((u64)(VMX_VPID_INVVPID_BIT | VMX_VPID_EXTENT_SINGLE_CONTEXT_BIT) << 32)
-
 /*
  * CPUID is asked directly: the kernel hides the bit when the firmware has
  * switched VMX off, and that case deserves a message of its own.
@@ -264,8 +261,6 @@ static int check_ept_vpid(void)
 			err = -EOPNOTSUPP;
 		}
 	}
-	if ((vmx_caps.ept_vpid & VPID_NEEDS) != VPID_NEEDS)
-		thv_caps.offered &= ~THV_FEATURE_VPID;
 	return err;
 }
 
@@ -280,8 +275,8 @@ static void choose_features(void)
 {
 	thv_caps.used = thv_caps.offered &
 		(THV_FEATURE_EPT | THV_FEATURE_VPID | THV_FEATURE_UNRESTRICTED |
-		 THV_FEATURE_EPT_AD | THV_FEATURE_EPT_2M | THV_FEATURE_RDTSCP |
-		 THV_FEATURE_INVPCID | THV_FEATURE_MONITOR_TRAP);
+		 THV_FEATURE_EPT_AD | THV_FEATURE_EPT_2M | THV_FEATURE_EPT_1G |
+		 THV_FEATURE_PML | THV_FEATURE_RDTSCP | THV_FEATURE_INVPCID | THV_FEATURE_MONITOR_TRAP);
 	if ((thv_caps.offered & APICV) == APICV &&
 	    vmx_can2(SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES))
 		thv_caps.used |= APICV;
@@ -291,8 +286,12 @@ static void choose_features(void)
 	 */
 	if (!(thv_caps.used & THV_FEATURE_UNRESTRICTED))
 		thv_caps.used &= ~THV_FEATURE_EPT_AD;
+	if (!(thv_caps.used & THV_FEATURE_EPT_AD))
+		thv_caps.used &= ~THV_FEATURE_PML;	/* it logs those flags (SDM 29.3.6) */
 	thv_caps.phys_bits = min_t(u32, boot_cpu_data.x86_phys_bits, 48);
-	thv_caps.vpids = thv_caps.used & THV_FEATURE_VPID ? 1U << 16 : 0;
+	thv_caps.vpids = vmx_vpids();
+	if (!thv_caps.vpids)
+		thv_caps.used &= ~THV_FEATURE_VPID;
 }
 
 /* One tick of the timer is 2^n of the TSC (SDM A.6) */

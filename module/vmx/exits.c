@@ -332,6 +332,13 @@ static enum thv_next exit_invlpg(struct vmx_vcpu *vmx)
 	return resume_past(vmx);
 }
 
+/* The log has been emptied on the way here, as at each slow exit. */
+static enum thv_next exit_pml_full(struct vmx_vcpu *vmx)
+{
+	nmi_still_blocked(vmx, vmread(EXIT_QUALIFICATION));
+	return THV_NEXT_RESUME;
+}
+
 /* Our tables hold what the processor does not understand: nobody else writes them. */
 static enum thv_next exit_ept_misconfig(struct vmx_vcpu *vmx)
 {
@@ -439,7 +446,7 @@ static const struct exit exits[VMX_REASONS] = {
 	[VMX_REASON_VMFUNC] = { FAST(raise_ud) },		/* not enabled */
 	[VMX_REASON_ENCLS] = { FAST(raise_ud) },		/* SGX is not offered */
 	[VMX_REASON_RDSEED] = { NEVER("RDSEED exiting is 0") },
-	[VMX_REASON_PML_FULL] = { NEVER("enable PML is 0") },
+	[VMX_REASON_PML_FULL] = { SLOW(exit_pml_full) },
 	[VMX_REASON_XSAVES] = { NEVER("enable XSAVES/XRSTORS is 0") },
 	[VMX_REASON_XRSTORS] = { NEVER("enable XSAVES/XRSTORS is 0") },
 	[VMX_REASON_PCONFIG] = { NEVER("PCONFIG exiting is 0; not enabled, it is #UD") },

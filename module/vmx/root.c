@@ -1,44 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * In and out of VMX root mode on one CPU, and the TLB tags and flushes that belong
- * to it. cpu.c says when; here is how (SDM 24.7, 31.3).
+ * In and out of VMX root mode on one CPU. cpu.c says when; here is how (SDM 24.7).
  */
 #define pr_fmt(fmt) "thv: " fmt
 
-#include <linux/idr.h>
 #include <linux/percpu.h>
 #include <linux/slab.h>
 #include <linux/perf_event.h>
 #include <asm/msr.h>
 #include <asm/special_insns.h>
 #include <asm/tlbflush.h>
-#include "../trace.h"
 #include "vmx.h"
 
 /* VMXON's region, a page a CPU: the processor keeps state there while it is in VMX operation. */
 static DEFINE_PER_CPU(void *, vmxon_region);
-static DEFINE_IDA(vpids);
 
 void vmx_field_error(unsigned long field)
 {
 	WARN_ONCE(1, "thv: VMCS field %#lx: error %llu\n", field, vmread(VM_INSTRUCTION_ERROR));
-}
-
-/* INVEPT and INVVPID: type in a register, descriptor in memory (SDM 31.3) */
-static void invept(unsigned long type, u64 ept_pointer)
-{
-	struct { u64 pointer, zero; } descriptor = { ept_pointer, 0 };
-
-	asm volatile("1: invept %0, %1\n2:\n" _ASM_EXTABLE(1b, 2b)
-		     : : "m" (descriptor), "r" (type) : "cc", "memory");
-}
-
-static void invvpid(unsigned long type, u16 vpid)
-{
-	struct { u64 vpid, address; } descriptor = { vpid, 0 };
-
-	asm volatile("1: invvpid %0, %1\n2:\n" _ASM_EXTABLE(1b, 2b)
-		     : : "m" (descriptor), "r" (type) : "cc", "memory");
 }
 
 /* Is this CPU's VMX operation switched on already, by somebody else? */
@@ -83,10 +62,7 @@ int vmx_cpu_on(void)
 		intel_pt_handle_vmx(0);
 		return err;
 	}
-	/* What an earlier owner left in the TLB could carry our tags (SDM 29.4.3.4). */
-	invept(VMX_EPT_EXTENT_GLOBAL, 0);
-	if (thv_caps.vpids)
-		invvpid(VMX_VPID_EXTENT_ALL_CONTEXT, 0);
+	vmx_tlb_cpu_on();
 	vmx_switch_cpu_on();
 	return 0;
 }
@@ -144,52 +120,4 @@ int vmx_root_init(void)
 void vmx_root_exit(void)
 {
 	free_regions();
-	ida_destroy(&vpids);
-}
-
-/* VPID 0 is the host's. None left is no error: the vCPU then goes without. */
-int vmx_vpid_alloc(struct vmx_vcpu *vmx)
-{
-	int vpid;
-
-	vmx->vpid = 0;
-	if (!(vmx->vcpu.vm->features & THV_FEATURE_VPID))
-		return 0;
-	vpid = ida_alloc_range(&vpids, 1, thv_caps.vpids - 1, GFP_KERNEL);
-	if (vpid == -ENOMEM)
-		return vpid;
-	if (vpid > 0)
-		vmx->vpid = vpid;
-	return 0;
-}
-
-void vmx_vpid_free(struct vmx_vcpu *vmx)
-{
-	if (vmx->vpid)
-		ida_free(&vpids, vmx->vpid);
-	vmx->vpid = 0;
-}
-
-/**
- * vmx_flush - drop cached translations of a vCPU on this CPU.
- * @vcpu: loaded here.
- * @kind: SECOND drops what came from the VM's second-level tables, combined
- *	translations included (SDM 29.4.3.1); LINEAR what the guest's own instruction would
- *	have dropped. Without a VPID every entry drops the latter by itself, and with shadow paging all
- *	translations are of that kind.
- */
-void vmx_flush(struct thv_vcpu *vcpu, enum thv_flush kind)
-{
-	struct vmx_vcpu *vmx = to_vmx(vcpu);
-
-	thv_count(vcpu, flushes);
-	trace_thv_flush(vcpu, kind);
-	if (kind == THV_FLUSH_SECOND && !vmx_shadows(vmx)) {
-		if (vmx_caps.ept_vpid & VMX_EPT_EXTENT_CONTEXT_BIT)
-			invept(VMX_EPT_EXTENT_CONTEXT, thv_memory_ept_pointer(vcpu->vm));
-		else
-			invept(VMX_EPT_EXTENT_GLOBAL, 0);
-	} else if (vmx->vpid) {
-		invvpid(VMX_VPID_EXTENT_SINGLE_CONTEXT, vmx->vpid);
-	}
 }

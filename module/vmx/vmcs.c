@@ -248,6 +248,8 @@ static u32 secondary(struct vmx_vcpu *vmx)
 		control |= SECONDARY_EXEC_UNRESTRICTED_GUEST;
 	if (vmx->vpid)
 		control |= SECONDARY_EXEC_ENABLE_VPID;
+	if (vmx->pml)
+		control |= SECONDARY_EXEC_ENABLE_PML;
 	if (features & THV_FEATURE_RDTSCP)
 		control |= SECONDARY_EXEC_ENABLE_RDTSCP;
 	if (features & THV_FEATURE_INVPCID)
@@ -302,6 +304,7 @@ static void setup_controls(struct vmx_vcpu *vmx)
 		vmwrite(EPT_POINTER, thv_memory_ept_pointer(vmx->vcpu.vm));
 	if (vmx->vpid)
 		vmwrite(VIRTUAL_PROCESSOR_ID, vmx->vpid);
+	vmx_pml_setup(vmx);
 	if (vmx->cpu2 & SECONDARY_EXEC_ENCLS_EXITING)
 		vmwrite(ENCLS_EXITING_BITMAP, ~0ULL);
 	vmx_cr_masks(vmx);

@@ -25,8 +25,13 @@ static int probe(void)
 	err = vmx_root_init();
 	if (err)
 		goto identity;
+	err = vmx_tlb_init();
+	if (err)
+		goto root;
 	return 0;
 
+root:
+	vmx_root_exit();
 identity:
 	vmx_identity_exit();
 mitigations:
@@ -36,6 +41,7 @@ mitigations:
 
 static void remove(void)
 {
+	vmx_tlb_exit();
 	vmx_root_exit();
 	vmx_identity_exit();
 	vmx_mitigations_exit();
@@ -48,11 +54,19 @@ static int vcpu_create(struct thv_vcpu *vcpu)
 
 	if (err)
 		return err;
+	err = vmx_pml_create(vmx);
+	if (err)
+		goto vpid;
 	err = vmx_vmcs_create(vmx);
 	if (err)
-		vmx_vpid_free(vmx);
-	else
-		vmx->fresh = true;
+		goto pml;
+	vmx->fresh = true;
+	return 0;
+
+pml:
+	vmx_pml_destroy(vmx);
+vpid:
+	vmx_vpid_free(vmx);
 	return err;
 }
 
@@ -61,6 +75,7 @@ static void vcpu_destroy(struct thv_vcpu *vcpu)
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 
 	vmx_vmcs_destroy(vmx);
+	vmx_pml_destroy(vmx);
 	vmx_vpid_free(vmx);
 }
 
@@ -119,6 +134,8 @@ static void enter(struct thv_vcpu *vcpu)
 	if (thv_steps_by_window(vcpu))
 		vmx_step_before(vmx);
 	vmx_write_dirty_regs(vmx);
+	if (THV_DEBUG)
+		vmx_tlb_entering(vmx);
 	if (native_read_cr2() != vcpu->cr2)
 		native_write_cr2(vcpu->cr2);
 	flags = vmx_mitigations(vmx) | (vmx->launched ? ENTER_RESUME : 0);
@@ -276,6 +293,8 @@ const struct thv_backend thv_vmx_backend = {
 	.virtual_interrupts = vmx_virtual_interrupts,
 
 	.flush = vmx_flush,
+	.flush_page = vmx_flush_page,
+	.drain_log = vmx_pml_drain,
 	.set_root = vmx_set_root,
 	.explain = vmx_explain_vcpu,
 	.try_entry = THV_DEBUG ? vmx_try : NULL,

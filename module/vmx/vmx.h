@@ -112,7 +112,9 @@ struct vmx_vcpu {
 	int vmcs_cpu;		/* where it is active; -1: cleared */
 	struct list_head active;	/* on that CPU's list */
 	void *msr_bitmap;	/* a page */
+	u64 *pml;		/* page-modification log, a page; NULL: not used */
 	u16 vpid;		/* 0: not tagged */
+	u32 owner;		/* of that, in the flush ledger */
 
 	/* the last exit; fields read when needed */
 	u32 reason;		/* as VM_EXIT_REASON, failure bit included; ~0 after VMfail */
@@ -236,9 +238,25 @@ void vmx_cpu_off(void);
 void vmx_emergency_off(void);
 int vmx_root_init(void);	/* VMXON regions */
 void vmx_root_exit(void);
-void vmx_flush(struct thv_vcpu *vcpu, enum thv_flush kind);
+
+/* ---- tlb.c: tags and flushes ---- */
+
+u32 vmx_vpids(void);
 int vmx_vpid_alloc(struct vmx_vcpu *vmx);
 void vmx_vpid_free(struct vmx_vcpu *vmx);
+void vmx_tlb_cpu_on(void);
+int vmx_tlb_init(void);
+void vmx_tlb_exit(void);
+void vmx_tlb_entering(struct vmx_vcpu *vmx);		/* debug builds */
+void vmx_flush(struct thv_vcpu *vcpu, enum thv_flush kind);
+void vmx_flush_page(struct thv_vcpu *vcpu, u64 gla);
+
+/* ---- pml.c: the page-modification log ---- */
+
+int vmx_pml_create(struct vmx_vcpu *vmx);
+void vmx_pml_destroy(struct vmx_vcpu *vmx);
+void vmx_pml_setup(struct vmx_vcpu *vmx);
+void vmx_pml_drain(struct thv_vcpu *vcpu);
 
 /* ---- switch.c: what is switched lazily ---- */
 

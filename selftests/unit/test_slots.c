@@ -55,7 +55,7 @@ static int model_set(const struct thv_memory *m)
 	__uint128_t gpa = m->gpa, size = m->size, hva = m->hva;
 	struct model *slot;
 
-	if (m->slot >= 64 || m->flags > 3 || m->reserved[0] || m->reserved[1])
+	if (m->slot >= 64 || m->flags > 7 || m->reserved[0] || m->reserved[1])
 		return -EINVAL;
 	if (gpa % 4096 || size % 4096 || hva % 4096 || size > (__uint128_t)8 << 40)
 		return -EINVAL;
@@ -167,7 +167,7 @@ static void request(struct thv_memory *m)
 
 	memset(m, 0, sizeof(*m));
 	m->slot = number(50) ? number(THV_MAX_SLOTS) : near(THV_MAX_SLOTS);
-	m->flags = number(20) ? number(4) : number(2) << 31 | number(16);
+	m->flags = number(20) ? number(8) : number(2) << 31 | number(16);
 	m->gpa = some_address();
 	m->size = some_size(m->gpa);
 	m->hva = some_hva(m->size);

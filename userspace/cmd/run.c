@@ -22,7 +22,7 @@ struct run_values {
 	u64 memory;
 	u32 cpus, paging, debug_exit;
 	const char *name, *serial, *serial2, *gdb;
-	bool no_vpid, no_huge, no_apicv, hugepages, stats, json, trace_io, gdb_wait;
+	bool no_vpid, no_huge, no_apicv, no_pml, no_ept_ad, hugepages, stats, json, trace_io, gdb_wait;
 };
 
 #define FIELD(member)	.field = offsetof(struct run_values, member)
@@ -62,6 +62,10 @@ static const struct option_row options[] = {
 	  option_flag, FIELD(no_huge) },
 	{ "no-apicv", NULL, "do not let the processor virtualize the local APIC",
 	  option_flag, FIELD(no_apicv) },
+	{ "no-pml", NULL, "find the pages the guest has written by their flags, not by the processor's log",
+	  option_flag, FIELD(no_pml) },
+	{ "no-ept-ad", NULL, "find the pages the guest has used or written by faults, not by the processor's flags",
+	  option_flag, FIELD(no_ept_ad) },
 	{ "hugepages", NULL, "take guest memory from the host's reserved 2 MiB pages",
 	  option_flag, FIELD(hugepages) },
 	{ "gdb", "WHERE",
@@ -126,7 +130,9 @@ static struct machine_config configure(const struct run_values *values)
 		.paging = values->paging,
 		.vm_flags = (values->no_vpid ? THV_VM_NO_VPID : 0) |
 			    (values->no_huge ? THV_VM_NO_HUGE : 0) |
-			    (values->no_apicv ? THV_VM_NO_APICV : 0),
+			    (values->no_apicv ? THV_VM_NO_APICV : 0) |
+			    (values->no_pml ? THV_VM_NO_PML : 0) |
+			    (values->no_ept_ad ? THV_VM_NO_EPT_AD : 0),
 		.hugepages = values->hugepages,
 		.trace_io = values->trace_io,
 		.serial = { values->serial, values->serial2 },

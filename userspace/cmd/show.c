@@ -40,9 +40,12 @@ static const struct {
 	{ THV_VM_NO_HUGE, "no-huge" },
 	{ THV_VM_NO_APICV, "no-apicv" },
 	{ THV_VM_NO_MONITOR_TRAP, "no-monitor-trap" },
+	{ THV_VM_NO_PML, "no-pml" },
+	{ THV_VM_NO_EPT_AD, "no-ept-ad" },
 }, slot_flags[] = {
 	{ THV_MEMORY_READONLY, "read-only" },
 	{ THV_MEMORY_LOG_DIRTY, "log-dirty" },
+	{ THV_MEMORY_NOEXEC, "no-exec" },
 };
 
 static const char *exit_word(u32 terminal)

@@ -260,6 +260,10 @@ static void on_memory_fault(struct vcpu *vcpu)
 {
 	struct thv_exit_memory_fault fault = vcpu->run->memory_fault;
 
+	if (fault.error == EACCES)
+		return end_at(vcpu, END_MEMORY_FAULT,
+			      "the guest takes an instruction from %#llx, where its memory may hold no code",
+			      fault.gpa);
 	end_at(vcpu, END_MEMORY_FAULT,
 	       "guest memory at %#llx cannot be had from the host: %s. With --hugepages, reserve more (/proc/sys/vm/nr_hugepages); else free memory",
 	       fault.gpa, strerror(fault.error));

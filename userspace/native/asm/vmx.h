@@ -84,6 +84,9 @@
 /* capabilities (A.6, A.10) and the EPT pointer (table 25-9) */
 #define VMX_MISC_ACTIVITY_HLT			0x00000040
 #define VMX_MISC_ZERO_LEN_INS			0x40000000
+#define VMX_EPT_EXECUTE_ONLY_BIT		BIT_ULL(0)
+#define VMX_EPT_2MB_PAGE_BIT			BIT_ULL(16)
+#define VMX_EPT_1GB_PAGE_BIT			BIT_ULL(17)
 #define VMX_EPT_PAGE_WALK_4_BIT			BIT_ULL(6)
 #define VMX_EPT_PAGE_WALK_5_BIT			BIT_ULL(7)
 #define VMX_EPTP_UC_BIT				BIT_ULL(8)
@@ -96,5 +99,16 @@
 #define VMX_EPTP_PWL_4				0x18ull
 #define VMX_EPTP_PWL_5				0x20ull
 #define VMX_EPTP_AD_ENABLE_BIT			BIT_ULL(6)
+
+/* EPT entries (tables 29-2 to 29-7) */
+#define VMX_EPT_READABLE_MASK			0x1ull
+#define VMX_EPT_WRITABLE_MASK			0x2ull
+#define VMX_EPT_EXECUTABLE_MASK			0x4ull
+#define VMX_EPT_RWX_MASK			0x7ull
+#define VMX_EPT_MT_EPTE_SHIFT			3
+#define VMX_EPT_MT_MASK				(0x7ull << VMX_EPT_MT_EPTE_SHIFT)
+#define VMX_EPT_IPAT_BIT			BIT_ULL(6)
+#define VMX_EPT_ACCESS_BIT			BIT_ULL(8)
+#define VMX_EPT_DIRTY_BIT			BIT_ULL(9)
 
 #endif
