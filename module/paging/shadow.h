@@ -198,6 +198,9 @@ static inline void thv_shadow_out_of_step(struct thv_shadow *shadow, struct thv_
 		list_add_tail(&table->unsync, &shadow->unsync);
 }
 
+/* shadow_check.c */
+void thv_shadow_check(struct thv_vm *vm);
+
 static inline u32 thv_shadow_index(u64 gla, unsigned int level)
 {
 	return (gla >> (12 + (level - 1) * THV_TABLE_BITS)) & (THV_TABLE_ENTRIES - 1);

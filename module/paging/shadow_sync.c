@@ -157,6 +157,7 @@ void thv_shadow_flush(struct thv_vcpu *vcpu)
 
 	write_lock(&map->mmu_lock);
 	sync(vcpu->vm);
+	thv_shadow_check(vcpu->vm);
 	write_unlock(&map->mmu_lock);
 	thv_count(vcpu, shadow_syncs);
 	thv_backend->flush(vcpu, THV_FLUSH_LINEAR);
