@@ -623,7 +623,9 @@ static int exchange_piece(const struct thv_slot *slot, u64 gpa, void *data, size
 	u64 hva = thv_slot_hva(slot, gpa >> PAGE_SHIFT) + offset_in_page(gpa);
 	int failed;
 
-	if ((slot->flags & THV_MEMORY_READONLY) || !access_ok(u64_to_user_ptr(hva), len))
+	if (slot->flags & THV_MEMORY_READONLY)
+		return -EROFS;
+	if (!access_ok(u64_to_user_ptr(hva), len))
 		return -EFAULT;
 	failed = try_exchange(u64_to_user_ptr(hva), data, len);
 	if (failed)
@@ -710,7 +712,8 @@ int thv_write_guest(struct thv_vm *vm, u64 gpa, const void *data, size_t len)
  * @size: 4 or 8 bytes.
  *
  * Context: may sleep (and wait for a page of the launcher's).
- * Return: 0; -EAGAIN, it is not @old; -EFAULT, it is not writable memory.
+ * Return: 0; -EAGAIN, it is not @old; -EROFS, the slot is only read; -EFAULT, it is not memory that
+ * the launcher can write.
  */
 int thv_cmpxchg_guest(struct thv_vm *vm, u64 gpa, u64 old, u64 new, unsigned int size)
 {

@@ -142,8 +142,13 @@ TEST_F_TIMEOUT(reclaim, a_guest_larger_than_its_cgroup_finishes_and_keeps_what_i
 	EXPECT_EQ(0, guest_call(self->vcpu, guest_host_check, idle, PAGE, self->part, 7 + self->part));
 	EXPECT_EQ(0, host_read_field(CGROUP "/memory.events", "oom_kill"));
 	EXPECT_GT(self->part / 8, kept) TH_LOG("the host was short of nothing");
-	EXPECT_GT(filled.uses / 50, filled.refaults) TH_LOG("the working set was not kept");
-	EXPECT_GT(checked.uses / 50, checked.refaults) TH_LOG("the working set was not kept");
+	/*
+	 * Once each, at most, before the host has seen what is hot; then none, but for a few. (Without the
+	 * notifier's answers it was each page twice in the second round: what comes back from
+	 * swap soon after it went, the host protects for a while.)
+	 */
+	EXPECT_GT(self->part, filled.refaults) TH_LOG("the working set was not kept");
+	EXPECT_GT(self->part / 2, checked.refaults) TH_LOG("the working set was not kept");
 }
 
 THV_TEST_MAIN

@@ -46,13 +46,13 @@ static void ask_for_page(struct request *request)
 	};
 }
 
-static void ask_for_table(struct request *request, u64 gpa)
+static void ask_for_table(struct request *request, u64 gpa, u32 access)
 {
 	request->second = (struct thv_fault){
 		.gpa = gpa,
 		.gla = request->gla,
 		.gla_valid = true,
-		.access = THV_ACCESS_READ,
+		.access = access,
 		.table = true,
 	};
 }
@@ -216,7 +216,7 @@ static int confirm(struct request *request, struct thv_shadow_table *table, u32 
 	if (table->role.direct)
 		return 0;
 	if (!thv_shadow_entry(request->vcpu->vm, table, index, &now)) {
-		ask_for_table(request, table->gfn << PAGE_SHIFT);
+		ask_for_table(request, table->gfn << PAGE_SHIFT, THV_ACCESS_READ);
 		return -ENOENT;
 	}
 	return now == guest ? 0 : -EAGAIN;
@@ -436,7 +436,10 @@ enum thv_next thv_shadow_fault(struct thv_vcpu *vcpu, u64 gla, u32 error, u32 cp
 	case THV_WALK_FAULT:
 		return guest_fault(&request);
 	case THV_WALK_NO_TABLE:
-		ask_for_table(&request, request.walk.gpa);
+		ask_for_table(&request, request.walk.gpa, THV_ACCESS_READ);
+		return thv_memory_fault(vcpu, &request.second);
+	case THV_WALK_NO_FLAGS:		/* the host may permit it, or the launcher is told */
+		ask_for_table(&request, request.walk.gpa, THV_ACCESS_WRITE);
 		return thv_memory_fault(vcpu, &request.second);
 	default:
 		return THV_NEXT_RESUME;

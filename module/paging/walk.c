@@ -306,6 +306,10 @@ static enum thv_walk_result set_flags(const struct thv_walk_memory *memory,
 		err = memory->update(memory->opaque, at->address, at->entry, new, format->entry);
 		if (err == -EAGAIN)
 			return THV_WALK_CHANGED;
+		if (err && err != -EROFS) {
+			walk->gpa = at->address;
+			return THV_WALK_NO_FLAGS;
+		}
 		if (!err)
 			at->entry = new;
 	}

@@ -46,8 +46,8 @@ struct thv_guest_paging {
  * @read: an entry of @size (4 or 8) bytes at @gpa, which is aligned; the result is
  *	zero-extended. Other than 0: there is no memory.
  * @update: make @new of an entry that was read as @old, in one atomic step. -EAGAIN: it is not
- *	@old any more; other errors: it cannot be written, and keeps its flags as in ROM. NULL: the walk
- *	is for somebody who only looks.
+ *	@old any more; -EROFS: it is ROM, and keeps its flags; other errors: it is memory, but cannot
+ *	be written now. NULL: the walk is for somebody who only looks.
  * @opaque: for both.
  */
 struct thv_walk_memory {
@@ -62,11 +62,12 @@ enum thv_walk_result {
 	THV_WALK_NON_CANONICAL,		/* the address is none: #GP or #SS */
 	THV_WALK_NO_TABLE,		/* gpa, of a table entry, is not memory */
 	THV_WALK_CHANGED,		/* an entry changed while its flags were set: walk again */
+	THV_WALK_NO_FLAGS,		/* gpa, of a table entry, cannot be written now */
 };
 
 /**
  * struct thv_walk - one translation.
- * @gpa: for THV_WALK_OK the address; for THV_WALK_NO_TABLE the entry's.
+ * @gpa: for THV_WALK_OK the address; for THV_WALK_NO_TABLE and THV_WALK_NO_FLAGS the entry's.
  * @page_size: bytes of the page; 2^32 if paging is off.
  * @error_code: for THV_WALK_FAULT.
  * @permissions: THV_ACCESS_READ|WRITE|EXECUTE|USER that the entries give together, before

@@ -41,10 +41,15 @@ static const struct thv_walk_memory guest = { .read = read_memory };
 /* A guest that rewrites an entry between the read and the update: this one, by its place; -1: none */
 static int rewritten = -1;
 
+/* What every update answers; 0: it is carried out */
+static int refusal;
+
 static int update_memory(void *opaque, u64 gpa, u64 old, u64 new, unsigned int size)
 {
 	unsigned int i;
 
+	if (refusal)
+		return refusal;
 	for (i = 0; i < entries; i++)
 		if (memory[i].gpa == gpa && memory[i].size == size)
 			break;
@@ -272,6 +277,31 @@ static void test_rewritten(void)
 	tap_ok(tap_held(), "an entry that the guest rewrites during the walk gets no flag");
 }
 
+/* ROM keeps its flags, and the walk is as good; memory that cannot be written now makes the walk wait */
+static void test_refused(void)
+{
+	struct thv_walk walk;
+	unsigned int i, k;
+
+	for (i = 0; i < ARRAY_SIZE(modes); i++) {
+		struct thv_guest_paging paging = paging_of(&modes[i]);
+
+		build(&modes[i], &paging);
+		for (k = 0; k < entries; k++)
+			memory[k].value |= 0x60;
+		memory[entries - 1].value &= ~0x60ULL;
+		refusal = -EROFS;
+		tap_check(thv_walk(&paging, &written_guest, modes[i].gla, THV_ACCESS_WRITE, &walk) ==
+			  THV_WALK_OK, "%s: the page's entry in ROM", modes[i].name);
+		refusal = -EFAULT;
+		tap_check(thv_walk(&paging, &written_guest, modes[i].gla, THV_ACCESS_WRITE, &walk) ==
+			  THV_WALK_NO_FLAGS && walk.gpa == memory[entries - 1].gpa,
+			  "%s: the page's entry, not to be written", modes[i].name);
+		refusal = 0;
+	}
+	tap_ok(tap_held(), "flags that cannot be set are forgone in ROM only");
+}
+
 /* ---- PAE's registers: SDM table 4-8 ---- */
 
 static void test_pdptr(void)
@@ -382,6 +412,7 @@ int main(void)
 	test_no_table();
 	test_reserved_before_permission();
 	test_rewritten();
+	test_refused();
 	test_pdptr();
 	test_mode_names();
 	test_pse36();
