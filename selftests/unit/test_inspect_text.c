@@ -202,7 +202,7 @@ static void test_second_level(void)
 		0x10a2e4040, 0x1e000010a2000b0ULL, 2, THV_LEVEL_LEAF,
 	};
 	walk_text(&walk, walk_print);
-	says("01e000010a2000b0 set aside, so that the next use is noticed: that brings it back");
+	says("01e000010a2000b0 set aside: the next use brings it back");
 	walk.translate.second[2] = (struct thv_translate_level){ 0x10a2e4040, 0, 2, 0 };
 	walk.translate.result = THV_TRANSLATE_NO_SLOT;
 	walk_text(&walk, walk_print);
