@@ -96,7 +96,8 @@ static bool show_second(struct thv_vm *vm, struct thv_translate *args)
 	args->second_levels = thv_table_trace(&map->tables, args->gpa >> PAGE_SHIFT, args->second);
 	read_unlock(&map->mmu_lock);
 
-	mapped = args->second[args->second_levels - 1].flags & THV_LEVEL_LEAF;
+	/* One that is parked is not: the next touch is a fault */
+	mapped = args->second[args->second_levels - 1].flags & THV_LEVEL_PRESENT;
 	if (!capable(CAP_SYS_ADMIN))
 		hide(args->second, args->second_levels, map->tables.format->address);
 	return mapped;

@@ -198,6 +198,12 @@ static void test_second_level(void)
 	walk_text(&walk, walk_print);
 	says("PD[8] 000000010a2e4040 0000000000000000 not mapped yet: the first touch maps it");
 	says("is an EPT violation; thv maps the page");
+	walk.translate.second[2] = (struct thv_translate_level){
+		0x10a2e4040, 0x1e000010a2000b0ULL, 2, THV_LEVEL_LEAF,
+	};
+	walk_text(&walk, walk_print);
+	says("01e000010a2000b0 set aside: the next use brings it back");
+	walk.translate.second[2] = (struct thv_translate_level){ 0x10a2e4040, 0, 2, 0 };
 	walk.translate.result = THV_TRANSLATE_NO_SLOT;
 	walk_text(&walk, walk_print);
 	says("0000000000000000 not mapped host-virtual");

@@ -409,7 +409,7 @@ static void second_words(const struct walk *walk, const struct thv_translate_lev
 	*text = 0;
 	if (!(at->flags & THV_LEVEL_PRESENT)) {
 		add(text, size, "", "%s", at->flags & THV_LEVEL_LEAF ?
-		    "set aside, so that the next use is noticed: that brings it back" :
+		    "set aside: the next use brings it back" :
 		    walk_end(walk) == WALK_UNMAPPED ?
 		    "not mapped yet: the first touch maps it" : "not mapped");
 		return;
