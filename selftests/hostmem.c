@@ -170,6 +170,7 @@ TEST_F(hostmem, merged_is_one_frame_until_it_is_written)
 	EXPECT_EQ(host_pfn(first), host_pfn(host_word(self->mem, PAGES - 1)))
 		TH_LOG("reading takes merged pages apart");
 	/* Each write is a fault of its own, and changes one page */
+	EXPECT_TRUE(host_ksm_pause());
 	faults = mapped(self->vm);
 	fill(self->vcpu, GPA, PAGES / 2, 100);
 	EXPECT_EQ(faults + PAGES / 2, mapped(self->vm));

@@ -176,6 +176,12 @@ bool host_ksm(bool on)
 	return host_write("/sys/kernel/mm/ksm/run", "1");
 }
 
+/* What is merged stays so, and the scanner does not write-protect what it might merge next */
+bool host_ksm_pause(void)
+{
+	return host_write("/sys/kernel/mm/ksm/run", "0");
+}
+
 long host_ksm_shared(void)
 {
 	return host_read("/sys/kernel/mm/ksm/pages_sharing");

@@ -59,6 +59,7 @@ unsigned long host_page_out(u8 *mem, size_t size);
 
 /* Merging by KSM, as fast as it goes; off again (and all apart) with false */
 bool host_ksm(bool on);
+bool host_ksm_pause(void);
 long host_ksm_shared(void);
 
 /* ---- a guest that runs meanwhile ---- */
