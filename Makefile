@@ -6,6 +6,7 @@
 #: make run             boot a Debian guest on an emulated host, down to its shell
 #: make check           what needs no test machine: builds, static checks, native tests
 #: make test            that, and all that runs on the emulated test machines
+#: make test-debug      the kselftests on a host kernel that watches (KASAN, lockdep and more)
 #: make static          of make check, the static checks alone
 #: make install         module, launcher, manual page, completion and udev rule (as root)
 #: make uninstall       ... and out of it again
@@ -109,6 +110,9 @@ test: $(packages)
 check static: $(packages)
 	@scripts/test $@
 
+test-debug: $(packages)
+	@scripts/test debug
+
 # With DESTDIR only files are put in place; without, the system is told of them too.
 modules := $(DESTDIR)/lib/modules/$(RELEASE)/extra
 rules	:= $(DESTDIR)/etc/udev/rules.d
@@ -136,5 +140,5 @@ clean:
 help:
 	@sed -n 's/^#: \{0,1\}//p' $(help_of)
 
-.PHONY: all module kernel-headers launcher packages run ran test check static
+.PHONY: all module kernel-headers launcher packages run ran test check static test-debug
 .PHONY: install uninstall clean help

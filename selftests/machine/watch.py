@@ -40,7 +40,8 @@ SPLATS = (
         r"\bBUG: |kernel BUG at |\bOops: |general protection fault[,:]|rcu: INFO: |INFO: rcu_\w+ (self-)?detected"
         r"|INFO: task .* blocked for more than|double fault: |PANIC: double fault")),
     (WARNING, "the host kernel gave a warning", re.compile(
-        r"WARNING: (CPU|possible|suspicious|inconsistent|bad unlock|held lock|chain)|unchecked MSR access error")),
+        r"WARNING: (CPU|possible|suspicious|inconsistent|bad unlock|held lock|chain|[Nn]ested lock|lock held)"
+        r"|UBSAN: |unchecked MSR access error")),
 )
 SPLAT_ENDS = re.compile(r"---\[ end (trace|Kernel panic)")
 
