@@ -18,7 +18,6 @@
 #include "lib/netlink.h"
 #include "lib/vm.h"
 #include "guests/access.h"
-#include "module/vmx/reasons.h"
 
 GUEST(access);
 
@@ -423,10 +422,10 @@ static void irqfd_away(struct bench *bench)
 FIXTURE_VARIANT_ADD(failing, bind_irqfd) { .attempt = bind_irqfd, .after = irqfd_away };
 FIXTURE_VARIANT_ADD(failing, unbind_irqfd) { .before = irqfd_there, .attempt = unbind_irqfd };
 
-static int doorbell(struct bench *bench, u32 flags)
+static int doorbell(struct bench *bench, u16 port, u32 flags)
 {
 	struct thv_ioeventfd doorbell = {
-		.fd = bench->eventfd, .flags = flags | THV_IOEVENTFD_PORT, .address = 0x80, .length = 1,
+		.fd = bench->eventfd, .flags = flags | THV_IOEVENTFD_PORT, .address = port, .length = 1,
 	};
 
 	return thv_ioctl(bench->vm->fd, THV_IOEVENTFD, &doorbell);
@@ -434,17 +433,24 @@ static int doorbell(struct bench *bench, u32 flags)
 
 static int add_doorbell(struct bench *bench)
 {
-	return doorbell(bench, 0);
+	return doorbell(bench, 0x80, 0);
 }
 
 static int remove_doorbell(struct bench *bench)
 {
-	return doorbell(bench, THV_IOEVENTFD_DEASSIGN);
+	return doorbell(bench, 0x80, THV_IOEVENTFD_DEASSIGN);
 }
 
-static void doorbell_there(struct bench *bench)
+/* Of two, so that a table of one is left to be made */
+static void two_doorbells(struct bench *bench)
 {
 	must(add_doorbell(bench));
+	must(doorbell(bench, 0x81, 0));
+}
+
+static void other_doorbell_away(struct bench *bench)
+{
+	must(doorbell(bench, 0x81, THV_IOEVENTFD_DEASSIGN));
 }
 
 static void doorbell_away(struct bench *bench)
@@ -454,7 +460,7 @@ static void doorbell_away(struct bench *bench)
 
 FIXTURE_VARIANT_ADD(failing, add_doorbell) { .attempt = add_doorbell, .after = doorbell_away };
 FIXTURE_VARIANT_ADD(failing, remove_doorbell) {
-	.before = doorbell_there, .attempt = remove_doorbell,
+	.before = two_doorbells, .attempt = remove_doorbell, .after = other_doorbell_away,
 };
 
 static int signal_msi(struct bench *bench)
