@@ -129,7 +129,7 @@ class Watch:
         """Called a few times a second."""
         if self.splat and time.monotonic() - self.splat[3] > SETTLE:
             raise self.splat_problem(self.splat)
-        if self.was_reset and not self.expect_reset:
+        if self.was_reset and not self.expect_reset and self.status is None:
             raise Problem("the host restarted before the command ended",
                           "if that is what the command is for, say --expect-reset", RESET, self.tail())
         if time.monotonic() - self.start > self.limit:
