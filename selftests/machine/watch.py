@@ -46,7 +46,7 @@ SPLATS = (
 SPLAT_ENDS = re.compile(r"---\[ end (trace|Kernel panic)")
 
 SETTLE = 4              # seconds a splat is given to be printed in full
-BOOT_SILENCE = 40       # CPU seconds without a sign of life before the command starts
+BOOT_SILENCE = 120      # CPU seconds without a sign of life before the command starts: a debug kernel unpacks files
 TAIL = 60               # console lines shown with a failure
 
 
