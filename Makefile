@@ -7,6 +7,7 @@
 #: make check           what needs no test machine: builds, static checks, native tests
 #: make test            that, and all that runs on the emulated test machines
 #: make test-all        that, and the guest on every processor in each way of translation
+#: make test-debug      the kselftests on a host kernel that watches (KASAN, lockdep and more)
 #: make static          of make check, the static checks alone
 #: make install         module, launcher, manual page, completion and udev rule (as root)
 #: make uninstall       ... and out of it again
@@ -113,6 +114,9 @@ check static: $(packages)
 test-all: $(packages)
 	@scripts/test all
 
+test-debug: $(packages)
+	@scripts/test debug
+
 # With DESTDIR only files are put in place; without, the system is told of them too.
 modules := $(DESTDIR)/lib/modules/$(RELEASE)/extra
 rules	:= $(DESTDIR)/etc/udev/rules.d
@@ -140,5 +144,5 @@ clean:
 help:
 	@sed -n 's/^#: \{0,1\}//p' $(help_of)
 
-.PHONY: all module kernel-headers launcher packages run ran test test-all check static
+.PHONY: all module kernel-headers launcher packages run ran test test-all test-debug check static
 .PHONY: install uninstall clean help

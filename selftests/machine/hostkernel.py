@@ -2,10 +2,11 @@
 """
 The host kernels: Debian's packages, fetched, unpacked and made bootable.
 
-Nothing is installed and nothing is rebuilt. A package's kernel is decompressed
-here, on the real processor, and its ELF segments are laid out as they will lie
-in memory; boot.S then only copies. All of it is kept in build/machine/RELEASE/
-and made once; a lock on build/machine lets several machines start at a time.
+Nothing is installed and nothing is rebuilt (but for "debug", which is nowhere to
+be had: scripts/debug-kernel builds it). A kernel is decompressed here, on the
+real processor, and its ELF segments are laid out as they will lie in memory;
+boot.S then only copies. All of it is kept in build/machine/RELEASE/ and made
+once; a lock on build/machine lets several machines start at a time.
 """
 
 import contextlib
@@ -33,6 +34,17 @@ HOSTS = {
     "6.12": (r"6\.12\.\d+\+deb\d+-amd64", "linux-image-6.12-amd64"),
 }
 
+# The one that watches. What it is built for is its complaints: each ends the run. A third of its
+# start would be files in /sys/kernel/slab that nobody reads.
+DEBUG = "debug"
+DEBUG_KERNEL = CHECKOUT / "scripts" / "debug-kernel"
+NAMES = (*HOSTS, DEBUG)
+
+
+def parameters(host):
+    """What this host wants on its command line."""
+    return ("panic_on_warn=1", "initcall_blacklist=slab_sysfs_init,blake2s_mod_init") if host == DEBUG else ()
+
 
 def release(host):
     """The exact release (uname -r) of a host: the headers' if there are any.
@@ -40,6 +52,8 @@ def release(host):
     Modules are built against the installed headers, so a kernel of another
     build would refuse them.
     """
+    if host == DEBUG:
+        return run([DEBUG_KERNEL, "--release"]).strip()
     pattern, meta = HOSTS[host]
     headers = [m[1] for p in Path("/usr/src").glob("linux-headers-*")
                if (m := re.fullmatch(f"linux-headers-({pattern})", p.name))]
@@ -64,7 +78,7 @@ def prepare(host, say=lambda text: None):
             for old in (part, target):
                 shutil.rmtree(old, ignore_errors=True)
             try:
-                build(version, part, say)
+                (build_debug if host == DEBUG else build)(version, part, say)
                 part.rename(target)        # whole or not at all
             finally:
                 shutil.rmtree(part, ignore_errors=True)
@@ -103,18 +117,31 @@ def build(version, folder, say):
     deb.unlink()
     run(["depmod", "-b", package, version])
     (package / "lib/modules" / version).rename(folder / "modules")
+    finish(version, folder, package / "boot" / f"vmlinuz-{version}", say)
+    shutil.rmtree(package)
+
+
+def build_debug(version, folder, say):
+    say("building the debug kernel, which takes some ten minutes")
+    tree = Path(run([DEBUG_KERNEL]).splitlines()[-1])
+    (folder / "modules").mkdir(parents=True)
+    (folder / "modules" / "modules.dep").touch()        # it has none
+    finish(version, folder, tree / "arch/x86/boot/bzImage", say)
+
+
+def finish(version, folder, bzimage, say):
     say(f"laying out the kernel of {version}")
-    image = (package / "boot" / f"vmlinuz-{version}").read_bytes()
+    image = bzimage.read_bytes()
     memory, description = lay_out(elf_of(image))
     (folder / "kernel.bin").write_bytes(memory)
     description |= {"layout": LAYOUT, "release": version, "setup_header": setup_header(image).hex()}
     (folder / "kernel.json").write_text(json.dumps(description, indent=1) + "\n")
-    shutil.rmtree(package)
 
 
 def run(command, remedy="see the message above", **more):
+    """Its standard output."""
     try:
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, **more)
+        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, **more).stdout
     except FileNotFoundError:
         raise Problem(f"the program '{command[0]}' is missing", "run scripts/install-packages")
     except subprocess.CalledProcessError as error:

@@ -34,6 +34,15 @@ TEXTS = {
     "etc/shadow": "root::1::::::\nstudent::1::::::\n",
     "etc/hosts": "127.0.0.1 localhost machine\n",
     "etc/nsswitch.conf": "passwd: files\ngroup: files\n",
+    "etc/fstab": "proc /proc proc defaults\n"
+                 "sys /sys sysfs defaults\n"
+                 "pts /dev/pts devpts ptmxmode=666\n"
+                 "tmp /tmp tmpfs mode=1777\n"
+                 "shm /dev/shm tmpfs mode=1777\n"
+                 "run /run tmpfs mode=755\n"
+                 "debug /sys/kernel/debug debugfs defaults\n"
+                 "trace /sys/kernel/tracing tracefs defaults\n"
+                 "cgroup /sys/fs/cgroup cgroup2 defaults\n",
 }
 
 

@@ -40,12 +40,13 @@ SPLATS = (
         r"\bBUG: |kernel BUG at |\bOops: |general protection fault[,:]|rcu: INFO: |INFO: rcu_\w+ (self-)?detected"
         r"|INFO: task .* blocked for more than|double fault: |PANIC: double fault")),
     (WARNING, "the host kernel gave a warning", re.compile(
-        r"WARNING: (CPU|possible|suspicious|inconsistent|bad unlock|held lock|chain)|unchecked MSR access error")),
+        r"WARNING: (CPU|possible|suspicious|inconsistent|bad unlock|held lock|chain|[Nn]ested lock|lock held)"
+        r"|UBSAN: |unchecked MSR access error")),
 )
 SPLAT_ENDS = re.compile(r"---\[ end (trace|Kernel panic)")
 
 SETTLE = 4              # seconds a splat is given to be printed in full
-BOOT_SILENCE = 40       # CPU seconds without a sign of life before the command starts
+BOOT_SILENCE = 120      # CPU seconds without a sign of life before the command starts: a debug kernel unpacks files
 TAIL = 60               # console lines shown with a failure
 
 
@@ -128,7 +129,7 @@ class Watch:
         """Called a few times a second."""
         if self.splat and time.monotonic() - self.splat[3] > SETTLE:
             raise self.splat_problem(self.splat)
-        if self.was_reset and not self.expect_reset:
+        if self.was_reset and not self.expect_reset and self.status is None:
             raise Problem("the host restarted before the command ended",
                           "if that is what the command is for, say --expect-reset", RESET, self.tail())
         if time.monotonic() - self.start > self.limit:
