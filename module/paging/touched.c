@@ -68,18 +68,22 @@ static void tell_host_accessed(const struct thv_tables *tables, u64 entry)
 		mark_page_accessed(page);
 }
 
-/* thv_tables_owner.removed. Dirty needs no telling: fault.c did when it mapped it writable. */
+/*
+ * thv_tables_owner.removed. Dirty needs no telling: fault.c did when it mapped it writable. Nor does
+ * accessed where there is no flag: asking the host for the page said so.
+ */
 static void page_removed(struct thv_tables *tables, const struct thv_gather *gather,
 			 u64 gfn, unsigned int level, u64 old)
 {
 	const struct thv_slot *slot = slot_of(tables, gfn);
+	bool flagged = old & tables->format->accessed;
 
 	if (!slot || (old & THV_ENTRY_PRIVATE))
 		return;
-	if (old & tables->format->accessed) {
+	if (flagged || !tables->format->accessed)
 		thv_touched_record(slot->accessed, gfn - slot->gfn, level);
+	if (flagged)
 		tell_host_accessed(tables, old);
-	}
 	if ((old & tables->format->dirty) && !gather->forget_dirty)
 		thv_touched_record(slot->dirty, gfn - slot->gfn, level);
 }
