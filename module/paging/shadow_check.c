@@ -84,6 +84,8 @@ void thv_shadow_check(struct thv_vm *vm)
 {
 	const struct thv_shadow *shadow = vm->memory.shadow;
 
-	if (THV_DEBUG && !list_empty(&shadow->tables))
-		thv_assert(vm, table_holds(vm, list_last_entry(&shadow->tables, struct thv_shadow_table, lru)));
+	if (!THV_DEBUG || list_empty(&shadow->tables))
+		return;
+	thv_assert(vm, table_holds(vm, list_last_entry(&shadow->tables, struct thv_shadow_table,
+						       lru)));
 }
