@@ -6,6 +6,7 @@
 #: make run             boot a Debian guest on an emulated host, down to its shell
 #: make check           what needs no test machine: builds, static checks, native tests
 #: make test            that, and all that runs on the emulated test machines
+#: make test-all        that, and the guest on every processor in each way of translation
 #: make test-debug      the kselftests on a host kernel that watches (KASAN, lockdep and more)
 #: make static          of make check, the static checks alone
 #: make install         module, launcher, manual page, completion and udev rule (as root)
@@ -110,6 +111,9 @@ test: $(packages)
 check static: $(packages)
 	@scripts/test $@
 
+test-all: $(packages)
+	@scripts/test all
+
 test-debug: $(packages)
 	@scripts/test debug
 
@@ -140,5 +144,5 @@ clean:
 help:
 	@sed -n 's/^#: \{0,1\}//p' $(help_of)
 
-.PHONY: all module kernel-headers launcher packages run ran test check static test-debug
+.PHONY: all module kernel-headers launcher packages run ran test test-all test-debug check static
 .PHONY: install uninstall clean help

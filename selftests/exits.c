@@ -127,18 +127,21 @@ TEST_F(exits, hlt_sleeps_until_a_signal_and_goes_on_sleeping)
 
 TEST_F(exits, hlt_with_interrupts_disabled_waits_for_an_nmi)
 {
-	vcpu_enable_apic(self->vcpu);
-	warm_up(self->vcpu);
-	self->vm->record->hook[2] = guest_exits_nothing;
-	guest_start(self->vcpu, guest_exits_halt_disabled);
-	interrupt(self->vcpu, 0x51);
+	struct vm *vm = vm_create_with(exits, .flags = flag_against_virtual_interrupts());
+
+	vcpu_enable_apic(vm->vcpu);
+	warm_up(vm->vcpu);
+	vm->record->hook[2] = guest_exits_nothing;
+	guest_start(vm->vcpu, guest_exits_halt_disabled);
+	interrupt(vm->vcpu, 0x51);
 	alarm_us(20000);
-	ASSERT_EQ(-EINTR, vcpu_run_once(self->vcpu));
+	ASSERT_EQ(-EINTR, vcpu_run_once(vm->vcpu));
 	alarm_us(0);
-	EXPECT_EQ(0, self->vm->record->count);
-	must(thv_ioctl(self->vcpu->fd, THV_NMI, NULL));
-	EXPECT_EQ(1, guest_finish(self->vcpu));
-	EXPECT_EQ(2, self->vm->record->vector);
+	EXPECT_EQ(0, vm->record->count);
+	must(thv_ioctl(vm->vcpu->fd, THV_NMI, NULL));
+	EXPECT_EQ(1, guest_finish(vm->vcpu));
+	EXPECT_EQ(2, vm->record->vector);
+	vm_close(vm);
 }
 
 TEST_F(exits, hlt_takes_no_processor_time)

@@ -74,11 +74,12 @@ struct thv_shadow_table *thv_shadow_child(u64 entry)
 	return table_of(phys_to_virt(entry & PTE_PFN_MASK));
 }
 
-static u64 **chain_of(struct thv_shadow *shadow, struct thv_shadow_table *table, u32 index)
+/* Of @entry, which is (to be) in this place, made of the guest's that is noted there */
+static u64 **chain_of(struct thv_shadow *shadow, struct thv_shadow_table *table, u32 index, u64 entry)
 {
 	if (table->role.level == 1)
 		return frame_chain(shadow, frame_of(table, index));
-	return &thv_shadow_child(table->entries[index])->parents;
+	return &thv_shadow_child(entry)->parents;
 }
 
 /* ---- entries ---- */
@@ -91,22 +92,32 @@ static u64 **chain_of(struct thv_shadow *shadow, struct thv_shadow_table *table,
  */
 void thv_shadow_drop(struct thv_shadow *shadow, struct thv_shadow_table *table, u32 index)
 {
-	if (!table->entries[index])
+	u64 entry = table->entries[index];
+
+	if (!entry)
 		return;
-	chain_del(chain_of(shadow, table, index), &table->entries[index]);
+	chain_del(chain_of(shadow, table, index, entry), &table->entries[index]);
 	WRITE_ONCE(table->entries[index], 0);
 	table->guest[index] = 0;
-	table->used--;
+	__clear_bit(index, table->in_use);
 	shadow->unflushed = true;
 }
 
-static void put_in(struct thv_shadow *shadow, struct thv_shadow_table *table, u32 index, u64 guest,
-		   u64 entry, u64 **chain)
+/**
+ * thv_shadow_set() - Put an entry in.
+ * @shadow: the VM's.
+ * @table: the table.
+ * @index: where; what was there gives way.
+ * @guest: the guest's entry it is made of; 0 if direct.
+ * @entry: what the processor shall find.
+ */
+void thv_shadow_set(struct thv_shadow *shadow, struct thv_shadow_table *table, u32 index,
+		    u64 guest, u64 entry)
 {
 	thv_shadow_drop(shadow, table, index);
 	table->guest[index] = guest;
-	chain_add(chain, &table->entries[index]);
-	table->used++;
+	chain_add(chain_of(shadow, table, index, entry), &table->entries[index]);
+	__set_bit(index, table->in_use);
 	/* The processor may walk into what it points to at once */
 	smp_store_release(&table->entries[index], entry);
 }
@@ -125,26 +136,9 @@ static void put_in(struct thv_shadow *shadow, struct thv_shadow_table *table, u3
 void thv_shadow_link(struct thv_shadow *shadow, struct thv_shadow_table *table, u32 index,
 		     u64 guest, struct thv_shadow_table *child)
 {
-	put_in(shadow, table, index, guest,
-	       virt_to_phys(child->entries) | _PAGE_PRESENT | _PAGE_RW | _PAGE_USER | _PAGE_ACCESSED,
-	       &child->parents);
-}
-
-/**
- * thv_shadow_set() - Map a page.
- * @shadow: the VM's.
- * @table: of level 1.
- * @index: the entry.
- * @guest: the guest's entry it is made of; 0 if direct.
- * @entry: what the processor shall find.
- */
-void thv_shadow_set(struct thv_shadow *shadow, struct thv_shadow_table *table, u32 index,
-		    u64 guest, u64 entry)
-{
-	u64 frame = table->role.direct ? table->gfn + index :
-		    (guest & GENMASK_ULL(51, 12)) >> PAGE_SHIFT;
-
-	put_in(shadow, table, index, guest, entry, frame_chain(shadow, frame));
+	thv_shadow_set(shadow, table, index, guest,
+		       virt_to_phys(child->entries) |
+		       _PAGE_PRESENT | _PAGE_RW | _PAGE_USER | _PAGE_ACCESSED);
 }
 
 /* ---- tables ---- */
@@ -231,7 +225,7 @@ void thv_shadow_free(struct thv_shadow *shadow, struct thv_gather *gather,
 {
 	u32 i;
 
-	for (i = 0; i < THV_TABLE_ENTRIES; i++)
+	thv_shadow_each_entry(i, table)
 		thv_shadow_drop(shadow, table, i);
 	while (table->parents) {
 		struct thv_shadow_table *parent = table_of(table->parents);
@@ -329,7 +323,7 @@ bool thv_shadow_in_step(struct thv_shadow *shadow, u64 gfn)
 	struct thv_shadow_table *table;
 
 	hlist_for_each_entry(table, hash_chain(shadow, gfn), hash)
-		if (table->gfn == gfn && !table->role.direct && list_empty(&table->unsync))
+		if (table->gfn == gfn && thv_shadow_is_in_step(table))
 			return true;
 	return false;
 }
@@ -344,8 +338,8 @@ void thv_shadow_unsync(struct thv_shadow *shadow, u64 gfn)
 	struct thv_shadow_table *table;
 
 	hlist_for_each_entry(table, hash_chain(shadow, gfn), hash)
-		if (table->gfn == gfn && !table->role.direct && list_empty(&table->unsync))
-			list_add_tail(&table->unsync, &shadow->unsync);
+		if (table->gfn == gfn)
+			thv_shadow_out_of_step(shadow, table);
 }
 
 /**
@@ -386,7 +380,6 @@ int thv_shadow_init(struct thv_vm *vm)
 	INIT_LIST_HEAD(&shadow->tables);
 	INIT_LIST_HEAD(&shadow->unsync);
 	INIT_LIST_HEAD(&shadow->spares);
-	shadow->limit = LEAST_TABLES;
 	vm->memory.shadow = shadow;
 	return 0;
 }
@@ -424,12 +417,11 @@ static void make_room(struct thv_vm *vm)
 	struct thv_shadow *shadow = shadow_of(vm);
 	struct thv_shadow_table *table, *next;
 	struct thv_gather gather;
-	u32 goal;
+	u32 limit = limit_of(&vm->memory);
+	u32 goal = limit - max_t(u32, limit / 16, THV_SHADOW_NEEDS);
 
-	shadow->limit = limit_of(&vm->memory);
-	if (shadow->nr + THV_SHADOW_NEEDS <= shadow->limit)
+	if (shadow->nr + THV_SHADOW_NEEDS <= limit)
 		return;
-	goal = shadow->limit - max_t(u32, shadow->limit / 16, THV_SHADOW_NEEDS);
 	thv_gather_init(&gather);
 	list_for_each_entry_safe(table, next, &shadow->tables, lru) {
 		if (shadow->nr <= goal)

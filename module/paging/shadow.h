@@ -27,6 +27,7 @@
 #ifndef THV_PAGING_SHADOW_H
 #define THV_PAGING_SHADOW_H
 
+#include <linux/bitmap.h>
 #include <linux/list.h>
 #include <linux/types.h>
 #include "table.h"
@@ -77,8 +78,8 @@ union thv_shadow_role {
  * @unsync: in thv_shadow.unsync while it is out of step, else empty.
  * @gfn: of the guest's table; of the first frame if direct.
  * @role: see there.
- * @used: entries in use.
  * @roots: vCPUs that have it as a root: it stays.
+ * @in_use: its entries that are.
  * @parents: chain of the entries that point to it.
  * @entries: what the processor walks; a page, whose private field leads back here.
  * @guest: the guest's entry that each was made of.
@@ -90,8 +91,8 @@ struct thv_shadow_table {
 	struct list_head unsync;
 	u64 gfn;
 	union thv_shadow_role role;
-	u32 used;
 	u32 roots;
+	DECLARE_BITMAP(in_use, THV_TABLE_ENTRIES);
 	u64 *parents;
 	u64 *entries;
 	u64 *guest;
@@ -105,7 +106,6 @@ struct thv_shadow_table {
  * @unsync: those out of step.
  * @spares: made ahead of the lock.
  * @nr: of @tables.
- * @limit: the most there may be; then the oldest make room.
  * @nr_spares: of @spares.
  * @unflushed: a vCPU may hold a translation that is in no table any more.
  * @frames: chains of lowest-level entries.
@@ -116,7 +116,6 @@ struct thv_shadow {
 	struct list_head unsync;
 	struct list_head spares;
 	u32 nr;
-	u32 limit;
 	u32 nr_spares;
 	bool unflushed;
 	u64 *frames[THV_SHADOW_FRAMES];
@@ -177,6 +176,30 @@ bool thv_shadow_root_role(const struct thv_vcpu *vcpu, u32 which, union thv_shad
 			  u64 *gfn);
 void thv_shadow_set_root(struct thv_vcpu *vcpu, u32 which, struct thv_shadow_table *table);
 u32 thv_shadow_trace(struct thv_vcpu *vcpu, u64 gla, struct thv_translate_level *out);
+
+/* Of @table, by @index */
+#define thv_shadow_each_entry(index, table) \
+	for_each_set_bit(index, (table)->in_use, THV_TABLE_ENTRIES)
+
+static inline bool thv_shadow_is_empty(const struct thv_shadow_table *table)
+{
+	return bitmap_empty(table->in_use, THV_TABLE_ENTRIES);
+}
+
+/* Does the guest have this table, and must not write it unseen? */
+static inline bool thv_shadow_is_in_step(const struct thv_shadow_table *table)
+{
+	return !table->role.direct && list_empty(&table->unsync);
+}
+
+static inline void thv_shadow_out_of_step(struct thv_shadow *shadow, struct thv_shadow_table *table)
+{
+	if (thv_shadow_is_in_step(table))
+		list_add_tail(&table->unsync, &shadow->unsync);
+}
+
+/* shadow_check.c */
+void thv_shadow_check(struct thv_vm *vm);
 
 static inline u32 thv_shadow_index(u64 gla, unsigned int level)
 {

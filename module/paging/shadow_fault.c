@@ -336,6 +336,7 @@ static int install(struct request *request)
 		err = descend(request, &table);
 	if (!err)
 		err = map(request, table, leaf);
+	thv_shadow_check(request->vcpu->vm);
 	write_unlock(&memory->mmu_lock);
 	return err;
 }

@@ -74,9 +74,8 @@ static bool compare(struct thv_vm *vm, struct thv_shadow_table *table)
 	bool changed = !page;
 	u32 i;
 
-	for (i = 0; i < THV_TABLE_ENTRIES; i++) {
-		if (!table->entries[i] ||
-		    (page && table->guest[i] == guest_entry(page, table->role, i)))
+	thv_shadow_each_entry(i, table) {
+		if (page && table->guest[i] == guest_entry(page, table->role, i))
 			continue;
 		thv_shadow_drop(vm->memory.shadow, table, i);
 		changed = true;
@@ -139,7 +138,7 @@ static void sync(struct thv_vm *vm)
 	list_for_each_entry_safe(table, next, &shadow->unsync, unsync) {
 		bool changed = compare(vm, table);
 
-		if (!table->used && !table->roots)
+		if (thv_shadow_is_empty(table) && !table->roots)
 			thv_shadow_free(shadow, &gather, table);
 		else if (!changed)
 			list_move(&table->unsync, &quiet);
@@ -158,6 +157,7 @@ void thv_shadow_flush(struct thv_vcpu *vcpu)
 
 	write_lock(&map->mmu_lock);
 	sync(vcpu->vm);
+	thv_shadow_check(vcpu->vm);
 	write_unlock(&map->mmu_lock);
 	thv_count(vcpu, shadow_syncs);
 	thv_backend->flush(vcpu, THV_FLUSH_LINEAR);
@@ -177,8 +177,7 @@ void thv_shadow_distrust(struct thv_vcpu *vcpu)
 
 	write_lock(&map->mmu_lock);
 	list_for_each_entry(table, &map->shadow->tables, lru)
-		if (!table->role.direct && list_empty(&table->unsync))
-			list_add_tail(&table->unsync, &map->shadow->unsync);
+		thv_shadow_out_of_step(map->shadow, table);
 	write_unlock(&map->mmu_lock);
 }
 

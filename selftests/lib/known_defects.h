@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <thv.h>
 #include "module/vmx/fields.h"
 
 /* Is this the emulated machine? Its BIOS says so. */
@@ -47,10 +48,13 @@ static inline bool on_bochs_2_7(void)
 /*
  * A pending virtual interrupt is delivered although IF = 0 when an interrupt of the host arrives:
  * the check is for pending, not for unmasked (event.cc, InterruptAcknowledge). A Debian guest with two
- * vCPUs hangs so in a few boots.
+ * vCPUs hangs so in a few boots. A VM whose interrupts wait while IF = 0, or that exits in their delivery
+ * (shadow paging: at each new page), is created with this flag.
  */
-#define DEFECT_VIRTUAL_INTERRUPT_DESPITE_IF0 \
-	"Bochs 2.7 may deliver a virtual interrupt although IF = 0"
+static inline unsigned int flag_against_virtual_interrupts(void)
+{
+	return on_bochs_2_7() ? THV_VM_NO_APICV : 0;
+}
 
 /* VM entry does not look at bits 63:48 of a 64-bit guest's RIP (vmx.cc; SDM 27.3.1.4). */
 #define DEFECT_RIP_NOT_CHECKED \

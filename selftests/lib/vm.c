@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/time.h>
 #include <time.h>
+#include "known_defects.h"
 #include "vm.h"
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
@@ -414,7 +415,7 @@ struct vm *__vm_create(const void *code, const void *end, const struct vm_option
 
 	if (!options)
 		options = &none;
-	vm = vm_create_bare(options->flags);
+	vm = vm_create_bare(options->flags | (thv_shadows() ? flag_against_virtual_interrupts() : 0));
 	vm->size = GUEST_MEMORY;
 	vm->mem = options->memory;
 	if (!vm->mem)
