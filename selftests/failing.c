@@ -312,27 +312,6 @@ FIXTURE_VARIANT_ADD(failing, create_vcpu) {
 	.before = make_bare, .attempt = create_vcpu, .after = drop_fresh, .makes_fd = true,
 };
 
-/* It cannot say no; it must close all the same */
-static int close_vm(struct bench *bench)
-{
-	int result = close(bench->fresh->fd);
-
-	bench->fresh->fd = -1;
-	return result;
-}
-
-static void make_with_vcpu(struct bench *bench)
-{
-	make_bare(bench);
-	bench->fresh->vcpu = vcpu_create(bench->fresh, 0);
-	vcpu_close(bench->fresh->vcpu);
-	bench->fresh->vcpu = NULL;
-}
-
-FIXTURE_VARIANT_ADD(failing, close_vm) {
-	.before = make_with_vcpu, .attempt = close_vm, .after = drop_fresh,
-};
-
 static int add_slot(struct bench *bench)
 {
 	return vm_set_memory(bench->vm, 2, THV_MEMORY_LOG_DIRTY, 2 * FAR, SPREAD,
@@ -775,6 +754,32 @@ ON_A_SOCKET(subscribe);
 /* A VM is made although nobody can be told of it */
 FIXTURE_VARIANT_ADD(failing, create_vm_with_a_listener) {
 	.before = open_listener, .attempt = create_vm, .after = close_socket, .makes_fd = true,
+};
+
+/* To close one cannot be refused either */
+static int close_vm(struct bench *bench)
+{
+	int result = close(bench->fresh->fd);
+
+	bench->fresh->fd = -1;
+	return result;
+}
+
+static void make_heard_of(struct bench *bench)
+{
+	make_bare(bench);
+	vcpu_close(vcpu_create(bench->fresh, 0));
+	open_listener(bench);
+}
+
+static void drop_heard_of(struct bench *bench)
+{
+	close_socket(bench);
+	drop_fresh(bench);
+}
+
+FIXTURE_VARIANT_ADD(failing, close_vm_with_a_listener) {
+	.before = make_heard_of, .attempt = close_vm, .after = drop_heard_of,
 };
 
 /* ---- the module itself ---- */
