@@ -33,9 +33,14 @@ FIXTURE_TEARDOWN(module)
 	close(self->fd);
 }
 
+static int load_with(FIXTURE_DATA(module) *self, const char *parameters)
+{
+	return syscall(SYS_finit_module, self->fd, parameters, 0) ? -errno : 0;
+}
+
 static int load(FIXTURE_DATA(module) *self)
 {
-	return syscall(SYS_finit_module, self->fd, "", 0) ? -errno : 0;
+	return load_with(self, "");
 }
 
 static int unload(void)
@@ -92,13 +97,19 @@ static bool is_ours(FIXTURE_DATA(module) *self, unsigned int nth)
 }
 
 /*
- * Most of what there is to fail is the kernel's own: memory for the module, its sections in sysfs. It
- * comes before the module's part, whose beginning is found by halving.
+ * Most of what there is to fail is the kernel's own and comes before the module's part. Memory for
+ * the module and its tracepoints come first: of those the kernel itself gives a warning, so they are
+ * left alone. How many they are a parameter tells that cannot be read: it is looked at after them. Then
+ * comes sysfs; where that ends is found by halving.
  */
 static unsigned int first_place(FIXTURE_DATA(module) *self)
 {
-	unsigned int low = 1, high, middle, left;
+	unsigned int low, high, middle, left;
 
+	fail_nth_arm(DEEP);
+	if (load_with(self, "guard_us=?") != -EINVAL)
+		fail("guard_us=? is taken for a number");
+	low = DEEP - fail_nth_disarm() + 1;
 	must(load_failing(self, DEEP, &left));
 	must(unload());
 	for (high = DEEP - left; low < high; ) {
