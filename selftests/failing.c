@@ -1,20 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Each allocation and each copy from or to user space fails once: in loading the module, in every
- * ioctl, in the faults of a guest, in netlink, in closing and in unloading. What was asked for must
+ * Each allocation and each copy from or to user space fails once: in every ioctl, in the faults of a
+ * guest, in netlink and in closing. (Loading and unloading: failing_module.c.) What was asked for must
  * then either be refused with an error that says so, and leave nothing behind, or be done all the
  * same; and asked again it must work. What stays behind in the kernel's memory is for kmemleak to find.
- *
- * The kernel fails the n-th such place that a thread comes to when told by /proc/thread-self/fail-nth
- * (Documentation/fault-injection/). A host kernel built for it has that: see scripts/debug-kernel.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/time.h>
 #include "kselftest_harness.h"
+#include "lib/fail_nth.h"
 #include "lib/netlink.h"
 #include "lib/vm.h"
 #include "guests/access.h"
@@ -25,80 +22,6 @@ GUEST(access);
 #define SPREAD	(2UL << 20)	/* ... each touch in a table of its own */
 #define TOUCHES	3
 #define DEEP	400		/* no system call here comes to so many places that can fail */
-#define DEEPER	10000		/* ... nor does loading a module */
-
-/* ---- making the n-th place fail ---- */
-
-#define FAIL_NTH	"/proc/thread-self/fail-nth"
-
-static int fail_nth_fd = -1;
-
-static bool write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool written = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-
-	if (fd >= 0)
-		close(fd);
-	return written;
-}
-
-/* Each test is a thread of its own */
-static void open_fail_nth(void)
-{
-	fail_nth_fd = open(FAIL_NTH, O_RDWR | O_CLOEXEC);
-	if (fail_nth_fd < 0)
-		fail(FAIL_NTH ": %s", strerror(errno));
-}
-
-/* Allocations that may wait, and those of single pages, are spared unless one says otherwise. */
-static bool spare_none(void)
-{
-	static const char * const settings[][2] = {
-		{ "failslab/ignore-gfp-wait", "N" }, { "fail_page_alloc/ignore-gfp-wait", "N" },
-		{ "fail_page_alloc/ignore-gfp-highmem", "N" }, { "fail_page_alloc/min-order", "0" },
-		{ "failslab/verbose", "0" }, { "fail_page_alloc/verbose", "0" },
-		{ "fail_usercopy/verbose", "0" },
-	};
-	char path[100];
-	unsigned int i;
-
-	for (i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
-		snprintf(path, sizeof(path), "/sys/kernel/debug/%s", settings[i][0]);
-		if (!write_text(path, settings[i][1]))
-			return false;
-	}
-	return true;
-}
-
-static void arm(unsigned int nth)
-{
-	char text[16];
-	int size = snprintf(text, sizeof(text), "%u", nth);
-
-	if (pwrite(fail_nth_fd, text, size, 0) != size)
-		fail("fail-nth: %s", strerror(errno));
-}
-
-/*
- * No more failures. How far off was the next: 0, there has been one. To read that is a copy to user
- * space and may itself be the place that fails: then there has been none before.
- */
-static unsigned int disarm(void)
-{
-	char text[16] = "";
-	unsigned int left = pread(fail_nth_fd, text, sizeof(text) - 1, 0) > 0 ? atoi(text) : 1;
-
-	while (pwrite(fail_nth_fd, "0", 1, 0) != 1)
-		;
-	return left;
-}
-
-/* An error that says that something could not be had: netlink calls it ENOBUFS */
-static bool is_want(int result)
-{
-	return result == -ENOMEM || result == -EFAULT || result == -ENOBUFS;
-}
 
 /* ---- what is left behind ---- */
 
@@ -164,7 +87,7 @@ FIXTURE_SETUP(failing)
 {
 	struct bench *bench;
 
-	open_fail_nth();
+	fail_nth_open();
 	bench = self->bench = aligned_alloc(PAGE, (sizeof(*bench) + PAGE - 1) & -PAGE);
 	memset(bench, 0, sizeof(*bench));
 	bench->vm = vm_create(access);
@@ -196,9 +119,9 @@ static int try(FIXTURE_DATA(failing) *self, const FIXTURE_VARIANT(failing) *vari
 {
 	int result;
 
-	arm(nth);
+	fail_nth_arm(nth);
 	result = variant->attempt(self->bench);
-	*failed = !disarm();
+	*failed = !fail_nth_disarm();
 	return result;
 }
 
@@ -235,7 +158,7 @@ TEST_F_TIMEOUT(failing, once_at_each_place_does_no_harm, 280)
 		vms = count_vms(bench->nl);
 		result = try(self, variant, nth, &failed);
 		if (result < 0) {
-			ASSERT_TRUE(failed && is_want(result))
+			ASSERT_TRUE(failed && fail_nth_is_want(result))
 				TH_LOG("place %u: %s", nth, strerror(-result));
 			refused++;
 			EXPECT_EQ(fds, count_descriptors()) TH_LOG("place %u", nth);
@@ -782,166 +705,4 @@ FIXTURE_VARIANT_ADD(failing, close_vm_with_a_listener) {
 	.before = make_heard_of, .attempt = close_vm, .after = drop_heard_of,
 };
 
-/* ---- the module itself ---- */
-
-#define MODULE	"/root/thv.ko"		/* THV_TEST_MODULE names another */
-
-FIXTURE(module)
-{
-	int fd;
-};
-
-FIXTURE_SETUP(module)
-{
-	const char *path = getenv("THV_TEST_MODULE") ?: MODULE;
-
-	self->fd = open(path, O_RDONLY | O_CLOEXEC);
-	REQUIRE(self->fd >= 0, "there is no %s, and THV_TEST_MODULE names no other", path);
-	open_fail_nth();
-}
-
-FIXTURE_TEARDOWN(module)
-{
-	close(fail_nth_fd);
-	close(self->fd);
-}
-
-static int load(FIXTURE_DATA(module) *self)
-{
-	return syscall(SYS_finit_module, self->fd, "", 0) ? -errno : 0;
-}
-
-static int unload(void)
-{
-	return syscall(SYS_delete_module, "thv", O_NONBLOCK) ? -errno : 0;
-}
-
-static bool device_there(void)
-{
-	return !access("/dev/thv", F_OK);
-}
-
-static int load_failing(FIXTURE_DATA(module) *self, unsigned int nth, unsigned int *left)
-{
-	int result;
-
-	arm(nth);
-	result = load(self);
-	*left = disarm();
-	return result;
-}
-
-/* What the kernel has logged since @log was opened or read, as far as one record: does it have @text? */
-static bool log_says(int log, const char *text)
-{
-	char record[1024];
-	bool found = false;
-	ssize_t size;
-
-	while ((size = read(log, record, sizeof(record) - 1)) > 0) {
-		record[size] = 0;
-		found |= !!strstr(record, text);
-	}
-	return found;
-}
-
-/* Is it the module itself that meets the n-th place? (The first after it that is not got over.) */
-static bool is_ours(FIXTURE_DATA(module) *self, unsigned int nth)
-{
-	int log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	unsigned int left;
-	bool ours;
-	int result;
-
-	lseek(log, 0, SEEK_END);
-	do {
-		result = load_failing(self, nth++, &left);
-		if (!result)
-			must(unload());
-	} while (!result && !left);
-	ours = !result || log_says(log, "thv: not loaded");
-	close(log);
-	return ours;
-}
-
-/*
- * Most of what there is to fail is the kernel's own: memory for the module, its sections in sysfs. It
- * comes before the module's part, whose beginning is found by halving.
- */
-static unsigned int first_place(FIXTURE_DATA(module) *self)
-{
-	unsigned int low = 1, high, middle, left;
-
-	must(load_failing(self, DEEPER, &left));
-	must(unload());
-	for (high = DEEPER - left; low < high; ) {
-		middle = (low + high) / 2;
-		if (is_ours(self, middle))
-			high = middle;
-		else
-			low = middle + 1;
-	}
-	return low;
-}
-
-TEST_F_TIMEOUT(module, loading_is_refused_whole_or_done, 1500)
-{
-	unsigned int nth, first, left, refused = 0;
-	int result;
-
-	ASSERT_EQ(0, unload());
-	nth = first = first_place(self);
-	do {
-		ASSERT_GT(DEEPER, nth);
-		result = load_failing(self, nth, &left);
-		EXPECT_EQ(!result, device_there()) TH_LOG("place %u", nth);
-		if (result < 0) {
-			ASSERT_TRUE(!left && is_want(result))
-				TH_LOG("place %u: %s", nth, strerror(-result));
-			refused++;
-		} else {
-			ASSERT_EQ(0, unload()) TH_LOG("place %u", nth);
-		}
-		nth++;
-	} while (!left);
-	TH_LOG("places %u to %u, %u refused", first, nth - 2, refused);
-	EXPECT_LT(0, refused);
-	ASSERT_EQ(0, load(self));
-}
-
-/* It cannot say no, either */
-TEST_F_TIMEOUT(module, unloading_is_done_whatever_fails, 600)
-{
-	bool failed = true;
-	unsigned int nth;
-	int result;
-
-	if (!device_there())
-		ASSERT_EQ(0, load(self));
-	for (nth = 1; failed; nth++) {
-		ASSERT_GT(DEEP, nth);
-		arm(nth);
-		result = unload();
-		failed = !disarm();
-		ASSERT_EQ(0, result) TH_LOG("place %u", nth);
-		EXPECT_FALSE(device_there());
-		ASSERT_EQ(0, load(self)) TH_LOG("place %u", nth);
-	}
-	TH_LOG("%u places", nth - 2);
-	EXPECT_LT(2, nth);
-}
-
-static void __attribute__((constructor)) __constructor_order_last(void)
-{
-	if (!__constructor_order)
-		__constructor_order = _CONSTRUCTOR_ORDER_BACKWARD;
-}
-
-int main(int argc, char **argv)
-{
-	if (access("/dev/thv", F_OK))
-		ksft_exit_skip("there is no /dev/thv: load thv.ko\n");
-	if (access(FAIL_NTH, W_OK) || !spare_none())
-		ksft_exit_skip("this kernel does not inject failures, or this is not root\n");
-	return test_harness_run(argc, argv);
-}
+FAIL_NTH_MAIN
