@@ -404,13 +404,15 @@ static u64 *descend(struct thv_tables *tables, u64 *entry)
  * ignored; and for a fetch some raise a machine check (the errata behind CVE-2018-12207). Who
  * faults meanwhile waits for the lock.
  */
-static bool resize(struct thv_gather *gather, u64 *entry, u64 *table, u64 page)
+static u64 resize(struct thv_gather *gather, u64 *entry, u64 *table, u64 page)
 {
-	if (gather->nr_resizes == ARRAY_SIZE(gather->resize))
-		return false;
 	gather->resize[gather->nr_resizes++] = (struct thv_resize){ entry, table, page };
-	take(gather, entry);
-	return true;
+	return take(gather, entry);
+}
+
+static bool has_room(const struct thv_gather *gather)
+{
+	return gather->nr_resizes < ARRAY_SIZE(gather->resize);
 }
 
 /**
@@ -431,14 +433,14 @@ bool thv_table_split(struct thv_tables *tables, struct thv_gather *gather, u64 *
 	u64 *table, piece;
 	unsigned int i;
 
-	if (!tables->nr_spares || gather->nr_resizes == ARRAY_SIZE(gather->resize))
+	if (!tables->nr_spares || !has_room(gather))
 		return false;
 	table = tables->spare[--tables->nr_spares];
 	tables->nr++;
 	tables->splits++;
-	piece = READ_ONCE(*entry);
+	/* With the flags that it had at the last: the processor may just have set one */
+	piece = resize(gather, entry, table, 0);
 	piece &= ~clear_from(tables->format, piece, clear);
-	resize(gather, entry, table, 0);
 	if (level == 2)
 		piece &= ~tables->format->large;
 	for (i = 0; i < THV_TABLE_ENTRIES; i++)
@@ -503,8 +505,9 @@ bool thv_table_merge(struct thv_tables *tables, struct thv_gather *gather, u64 g
 		at = table;
 	}
 	page = sum_of(tables, table, level);
-	if (!page || !resize(gather, at, table, page))
+	if (!page || !has_room(gather))
 		return false;
+	resize(gather, at, table, page);
 	tables->merges++;
 	tables->owner->restricted(tables, gfn, level);
 	return true;
