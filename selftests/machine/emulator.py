@@ -45,7 +45,7 @@ CPUS = {
 PLAIN_CPUS = ("athlon64_clawhammer", "athlon64_venice", "zambezi", "ryzen", "corei3_cnl", "corei7_icelake_u", "tigerlake",
               *(name for name in CPUS.values() if name not in CPUS))
 
-# The emulated clock advances by this many instructions a second.
+# The emulated clock advances by this many instructions a second, unless the host wants more.
 IPS = 20_000_000
 
 CHUNK = 64 * 1024               # boot.S reads the disk in these
@@ -178,7 +178,7 @@ class Emulator:
     ended     readable when Bochs has ended
     """
 
-    def __init__(self, folder, cpu, cpus, mem, errors):
+    def __init__(self, folder, cpu, cpus, mem, ips, errors):
         check_installed()
         self.process = None
         self.terminal = None
@@ -188,7 +188,7 @@ class Emulator:
         listener = socket.create_server(("127.0.0.1", 0))
         (folder / "go").write_text("c\n")                # Debian's Bochs starts in its debugger
         (folder / "bochsrc").write_text(CONFIGURATION.format(
-            cpu=cpu, cpus=cpus, mem=mem, ips=IPS, folder=folder, port=listener.getsockname()[1],
+            cpu=cpu, cpus=cpus, mem=mem, ips=ips, folder=folder, port=listener.getsockname()[1],
             errors="report" if errors else "ignore"))
         self.output, slave = pty.openpty()
         tty.setraw(slave)
