@@ -324,6 +324,9 @@ TEST_F(debug, an_interrupt_waits_until_the_steps_are_over)
 	self->record->hook[2] = guest_debug_hook_return;
 	debug(self, 0);
 	EXPECT_EQ(2, guest_finish(self->vcpu));
+	/* In the first instruction of the NMI's handler, if an interrupt of the host comes then */
+	if (!variant->flags && self->record->log[0] == 0x51 && self->record->log[1] == 2)
+		SKIP_DEFECT(VIRTUAL_INTERRUPT_DESPITE_IF0);
 	EXPECT_EQ(2, self->record->log[0]);
 	EXPECT_EQ(0x51, self->record->log[1]);
 	EXPECT_EQ(guest_debug_open_3, self->record->rip);

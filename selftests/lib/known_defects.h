@@ -54,8 +54,11 @@ static inline bool on_bochs_2_7(void)
  * A pending virtual interrupt is delivered although IF = 0 when an interrupt of the host arrives:
  * the check is for pending, not for unmasked (event.cc, InterruptAcknowledge). A Debian guest with two
  * vCPUs hangs so in a few boots. A VM whose interrupts wait while IF = 0, or that exits in their delivery
- * (shadow paging: at each new page), is created with this flag.
+ * (shadow paging: at each new page), is created with this flag; or the test says so where it is seen.
  */
+#define DEFECT_VIRTUAL_INTERRUPT_DESPITE_IF0 \
+	"Bochs 2.7 delivered a virtual interrupt although IF = 0"
+
 static inline unsigned int flag_against_virtual_interrupts(void)
 {
 	return on_bochs_2_7() ? THV_VM_NO_APICV : 0;
