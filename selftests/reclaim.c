@@ -143,12 +143,13 @@ TEST_F_TIMEOUT(reclaim, a_guest_larger_than_its_cgroup_finishes_and_keeps_what_i
 	EXPECT_EQ(0, host_read_field(CGROUP "/memory.events", "oom_kill"));
 	EXPECT_GT(self->part / 8, kept) TH_LOG("the host was short of nothing");
 	/*
-	 * Once each, at most, before the host has seen what is hot; then none, but for a few. (Without the
-	 * notifier's answers it was each page twice in the second round: what comes back from
-	 * swap soon after it went, the host protects for a while.)
+	 * Less than once each, mostly before the host has seen what is hot. Without the notifier's answers it
+	 * was each page twice in the second round. (Not each time: what comes back from swap soon after
+	 * it went, the host protects for a while.) Which pages the host looks at, when, is its affair, so
+	 * between what was seen with them (none to 0.8 times) and without there is room on both sides.
 	 */
-	EXPECT_GT(self->part, filled.refaults) TH_LOG("the working set was not kept");
-	EXPECT_GT(self->part / 2, checked.refaults) TH_LOG("the working set was not kept");
+	EXPECT_GT(self->part * 3 / 2, filled.refaults) TH_LOG("the working set was not kept");
+	EXPECT_GT(self->part * 3 / 2, checked.refaults) TH_LOG("the working set was not kept");
 }
 
 THV_TEST_MAIN
