@@ -127,15 +127,9 @@ static u64 counter(FIXTURE_DATA(ept) *self, unsigned int which)
 
 #define COUNTER(name) counter(self, THV_STAT_##name)
 
-/* The level of the second-level page that @page is in; 0: it is not mapped */
 static u32 level_of(FIXTURE_DATA(ept) *self, u64 page)
 {
-	struct thv_translate t = { .gla = GPA + page * PAGE };
-	u32 last;
-
-	must(thv_ioctl(self->vcpu->fd, THV_TRANSLATE, &t));
-	last = t.second_levels - 1;
-	return t.second[last].flags & THV_LEVEL_LEAF ? t.second[last].level : 0;
+	return vcpu_page_level(self->vcpu, GPA + page * PAGE);
 }
 
 /* ---- bitmaps ---- */

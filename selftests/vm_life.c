@@ -182,8 +182,9 @@ TEST(a_vm_without_vcpus_and_memory_has_statistics)
 	EXPECT_EQ(0, stats.features & ~vm->info->used);
 	EXPECT_LT(0, stats.counters);
 	EXPECT_GE(THV_MAX_COUNTERS, stats.counters);
+	/* Tables there may be: the APIC's page and, on old processors, one for guests without paging */
 	for (i = 0; i < THV_MAX_COUNTERS; i++)
-		EXPECT_EQ(0, stats.counter[i]);
+		EXPECT_TRUE(i == THV_STAT_tables || !stats.counter[i]) TH_LOG("counter %u", i);
 	for (i = 0; i < ARRAY_SIZE(stats.reserved); i++)
 		EXPECT_EQ(0, stats.reserved[i]);
 }

@@ -511,6 +511,16 @@ u64 vm_counter(struct vm *vm, unsigned int counter)
 	return stats.counter[counter];
 }
 
+u32 vcpu_page_level(struct vcpu *vcpu, u64 gla)
+{
+	struct thv_translate t = { .gla = gla };
+	u32 last;
+
+	must(thv_ioctl(vcpu->fd, THV_TRANSLATE, &t));
+	last = t.second_levels - 1;
+	return t.second[last].flags & THV_LEVEL_LEAF ? t.second[last].level : 0;
+}
+
 /* ---- running ---- */
 
 int vcpu_run_once(struct vcpu *vcpu)
