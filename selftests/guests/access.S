@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Accesses to memory of every kind, for slots.c, memory.c and others */
 #include "guests/guest.h"
+#include "guests/words.h"
 
 /* load64(address) */
 entry load64
@@ -15,24 +16,6 @@ entry store64
 /* run_at(address): call it */
 entry run_at
 	call	*%rdi
-	ret
-
-/* touch(address, step, count): read a word every step bytes; the sum of what was read */
-entry touch
-	xor	%eax, %eax
-1:	add	(%rdi), %rax
-	add	%rsi, %rdi
-	dec	%rdx
-	jnz	1b
-	ret
-
-/* fill(address, step, count, value): write value, value + 1, ... */
-entry fill
-1:	mov	%rcx, (%rdi)
-	inc	%rcx
-	add	%rsi, %rdi
-	dec	%rdx
-	jnz	1b
 	ret
 
 /* wrmsr(index, value) */

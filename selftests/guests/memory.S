@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Guests that use memory while the host does things to it: memory.c */
 #include "guests/guest.h"
+#include "guests/words.h"
 
 /* load(address), store(address, value) */
 entry load
@@ -8,24 +9,6 @@ entry load
 	ret
 entry store
 	mov	%rsi, (%rdi)
-	ret
-
-/* touch(address, step, count): read a word every step bytes; the sum of what was read */
-entry touch
-	xor	%eax, %eax
-1:	add	(%rdi), %rax
-	add	%rsi, %rdi
-	dec	%rdx
-	jnz	1b
-	ret
-
-/* fill(address, step, count, value): write value, value + 1, ... */
-entry fill
-1:	mov	%rcx, (%rdi)
-	inc	%rcx
-	add	%rsi, %rdi
-	dec	%rdx
-	jnz	1b
 	ret
 
 /*
