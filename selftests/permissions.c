@@ -472,19 +472,6 @@ static void generous(FIXTURE_DATA(permissions) *self, struct rules_question *q)
 	q->entry[format->leaf] |= format->leaf > 1 ? ENTRY_PS : PAGE_AT;
 }
 
-/* Bits n up of @choice decide about @flags, one each; how many */
-static unsigned int choose(u64 *entry, u64 flags, unsigned int choice)
-{
-	unsigned int used = 0;
-	u64 flag;
-
-	for (; flags; flags &= flags - 1, used++) {
-		flag = flags & -flags;
-		*entry = choice >> used & 1 ? *entry | flag : *entry & ~flag;
-	}
-	return used;
-}
-
 static u64 rights(const struct format *format, unsigned int level)
 {
 	if (is_held(format, level))
@@ -518,8 +505,8 @@ static void combine(FIXTURE_DATA(permissions) *self, u64 low, unsigned int level
 
 	for (choice = 0; ; choice++) {
 		generous(self, &q);
-		used = choose(&q.entry[self->format->leaf], low, choice);
-		used += choose(&q.entry[level], high, choice >> used);
+		used = rules_choose(&q.entry[self->format->leaf], low, choice);
+		used += rules_choose(&q.entry[level], high, choice >> used);
 		if (choice >> used)
 			break;
 		fn(self, &q);

@@ -638,16 +638,18 @@ static void *move_it(void *arg)
 	return NULL;
 }
 
-TEST_F(slots, move_under_a_running_vcpu)
+/* While @work goes on, what the guest reads at these two, in turn, is the word that is there, or no memory */
+static void read_meanwhile(struct __test_metadata *_metadata, FIXTURE_DATA(slots) *self,
+			   void *(*work)(void *arg), u64 even, u64 odd)
 {
 	struct thv_run *run = self->vcpu->run;
-	pthread_t thread;
 	int i, found = 0, missed = 0;
+	pthread_t thread;
 
-	self->word[0] = 0x5a5a;
-	ASSERT_EQ(0, pthread_create(&thread, NULL, move_it, self));
+	self->word[(even - GPA) / 8] = 0x5a5a;
+	ASSERT_EQ(0, pthread_create(&thread, NULL, work, self));
 	for (i = 0; i < 1000; i++) {
-		guest_start(self->vcpu, guest_access_load64, i & 1 ? ELSEWHERE : GPA);
+		guest_start(self->vcpu, guest_access_load64, i & 1 ? odd : even);
 		ASSERT_EQ(0, vcpu_run(self->vcpu));
 		if (run->exit == THV_EXIT_MMIO) {
 			missed++;
@@ -661,7 +663,12 @@ TEST_F(slots, move_under_a_running_vcpu)
 	pthread_join(thread, NULL);
 	EXPECT_LT(0, found);
 	EXPECT_LT(0, missed);
-	EXPECT_EQ(0x5a5a, load(self->vcpu, GPA));
+	EXPECT_EQ(0x5a5a, load(self->vcpu, even));
+}
+
+TEST_F(slots, move_under_a_running_vcpu)
+{
+	read_meanwhile(_metadata, self, move_it, GPA, ELSEWHERE);
 }
 
 static void *delete_it(void *arg)
@@ -677,31 +684,9 @@ static void *delete_it(void *arg)
 	return NULL;
 }
 
-/* A guest that reads a page, again and again: it is the memory that was put there, or none */
 TEST_F(slots, are_deleted_and_added_under_a_running_vcpu)
 {
-	struct thv_run *run = self->vcpu->run;
-	int i, found = 0, missed = 0;
-	pthread_t thread;
-
-	self->word[3 * PAGE / 8] = 0x5a5a;
-	ASSERT_EQ(0, pthread_create(&thread, NULL, delete_it, self));
-	for (i = 0; i < 1000; i++) {
-		guest_start(self->vcpu, guest_access_load64, GPA + 3 * PAGE);
-		ASSERT_EQ(0, vcpu_run(self->vcpu));
-		if (run->exit == THV_EXIT_MMIO) {
-			missed++;
-			continue;
-		}
-		ASSERT_EQ(THV_EXIT_IO, run->exit);
-		ASSERT_EQ(0x5a5a, run->regs.gpr[THV_RAX]);
-		found++;
-	}
-	stop = true;
-	pthread_join(thread, NULL);
-	EXPECT_LT(0, found);
-	EXPECT_LT(0, missed);
-	EXPECT_EQ(0x5a5a, load(self->vcpu, GPA + 3 * PAGE));
+	read_meanwhile(_metadata, self, delete_it, GPA + 3 * PAGE, GPA + 3 * PAGE);
 }
 
 /* What the flags forbid from when the call returns: seen by the words that the guest counts up */

@@ -27,18 +27,8 @@ bool fail_nth_is_want(int result);
 
 /* Skipped where nothing can be made to fail */
 #define FAIL_NTH_MAIN								\
-	static void __attribute__((constructor)) __constructor_order_last(void)	\
-	{									\
-		if (!__constructor_order)					\
-			__constructor_order = _CONSTRUCTOR_ORDER_BACKWARD;	\
-	}									\
-	int main(int argc, char **argv)						\
-	{									\
-		if (access("/dev/thv", F_OK))					\
-			ksft_exit_skip("there is no /dev/thv: load thv.ko\n");	\
+	THV_TEST_MAIN_WITH(							\
 		if (!fail_nth_possible())					\
-			ksft_exit_skip("this kernel does not inject failures, or this is not root\n"); \
-		return test_harness_run(argc, argv);				\
-	}
+			ksft_exit_skip("this kernel does not inject failures, or this is not root\n"))
 
 #endif

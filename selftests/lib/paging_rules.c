@@ -199,3 +199,15 @@ void rules_ask(const struct rules_question *q, struct rules_answer *answer)
 		fault(q, answer, 1);
 	set_flags(q, answer);
 }
+
+unsigned int rules_choose(unsigned long long *entry, unsigned long long flags, unsigned int choice)
+{
+	unsigned long long flag;
+	unsigned int used = 0;
+
+	for (; flags; flags &= flags - 1, used++) {
+		flag = flags & -flags;
+		*entry = choice >> used & 1 ? *entry | flag : *entry & ~flag;
+	}
+	return used;
+}

@@ -62,4 +62,7 @@ struct rules_answer {
 
 void rules_ask(const struct rules_question *q, struct rules_answer *answer);
 
+/* For all combinations: bits n up of @choice decide about @flags, one each; how many */
+unsigned int rules_choose(unsigned long long *entry, unsigned long long flags, unsigned int choice);
+
 #endif

@@ -238,8 +238,9 @@ void alarm_us(u64 us);
 #define REQUIRE_FEATURE(name)							\
 	REQUIRE(thv_offers(THV_FEATURE_##name), "this processor has no " #name)
 
-/* No module: nothing to test, and that is no failure */
-#define THV_TEST_MAIN								\
+/* No module: nothing to test, and that is no failure. @more: what else may be missing */
+#define THV_TEST_MAIN	THV_TEST_MAIN_WITH()
+#define THV_TEST_MAIN_WITH(more)						\
 	static void __attribute__((constructor)) __constructor_order_last(void)	\
 	{									\
 		if (!__constructor_order)					\
@@ -249,6 +250,7 @@ void alarm_us(u64 us);
 	{									\
 		if (access("/dev/thv", F_OK))					\
 			ksft_exit_skip("there is no /dev/thv: load thv.ko\n");	\
+		more;								\
 		return test_harness_run(argc, argv);				\
 	}
 

@@ -186,19 +186,6 @@ static void ask_all_ways(const struct mode *mode, struct rules_question *q)
 
 /* ---- the matrix ---- */
 
-/* Bits n up of @choice decide about @flags, one each; how many */
-static unsigned int choose(u64 *entry, u64 flags, unsigned int choice)
-{
-	unsigned int used = 0;
-	u64 flag;
-
-	for (; flags; flags &= flags - 1, used++) {
-		flag = flags & -flags;
-		*entry = choice >> used & 1 ? *entry | flag : *entry & ~flag;
-	}
-	return used;
-}
-
 static u64 rights(const struct mode *mode, unsigned int level)
 {
 	if (is_held(mode, level))
@@ -223,7 +210,7 @@ static void test_rights(const struct mode *mode)
 	for (choice = 0; ; choice++) {
 		generous(mode, &q);
 		for (level = mode->leaf, used = 0; level <= mode->levels; level++)
-			used += choose(&q.entry[level], rights(mode, level), choice >> used);
+			used += rules_choose(&q.entry[level], rights(mode, level), choice >> used);
 		if (choice >> used)
 			break;
 		ask_all_ways(mode, &q);
@@ -240,9 +227,9 @@ static void test_states(const struct mode *mode)
 	for (level = mode->leaf + 1; level <= mode->levels; level++)
 		for (choice = 0; ; choice++) {
 			generous(mode, &q);
-			used = choose(&q.entry[mode->leaf], states(mode, mode->leaf) |
+			used = rules_choose(&q.entry[mode->leaf], states(mode, mode->leaf) |
 				      rights(mode, mode->leaf), choice);
-			used += choose(&q.entry[level], states(mode, level), choice >> used);
+			used += rules_choose(&q.entry[level], states(mode, level), choice >> used);
 			if (choice >> used)
 				break;
 			ask_all_ways(mode, &q);
