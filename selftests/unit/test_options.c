@@ -14,6 +14,7 @@ struct values {
 	u64 second;
 	const char *text;
 	bool flag;
+	struct option_list list;
 };
 
 #define FIELD(member)	.field = offsetof(struct values, member)
@@ -30,6 +31,7 @@ static const struct option_row rows[] = {
 	  .minimum = 1, .maximum = 65535 },
 	{ "choice", "COLOUR", "a colour", option_choice, FIELD(choice), .choices = choices },
 	{ "flag", NULL, "a flag", option_flag, FIELD(flag) },
+	{ "list", "ITEM", "one more", option_list, FIELD(list) },
 	{ "FIRST", NULL, "a place", option_number, FIELD(first), .positional = true,
 	  .minimum = 1, .maximum = 9 },
 	{ "SECOND", NULL, "another", option_address, FIELD(second), .positional = true },
@@ -133,6 +135,80 @@ static void test_bad(void)
 		       "`%s` is refused: %s", bad[i].line, error_text());
 }
 
+static void test_list(void)
+{
+	tap_is(parse("--text a --list one --list=two --flag --list three"), OPTIONS_OK,
+	       "an option that may be given again");
+	tap_ok(values.list.count == 3 && !strcmp(values.list.text[0], "one") &&
+	       !strcmp(values.list.text[1], "two") && !strcmp(values.list.text[2], "three"),
+	       "has all its arguments, in their order");
+	tap_is(parse("--text a"), OPTIONS_OK, "not given");
+	tap_ok(!values.list.count && !values.list.text, "it has none");
+	tap_ok(parse("--text a --list=") == OPTIONS_WRONG && strstr(error_text(), "--list"),
+	       "an empty one is refused: %s", error_text());
+}
+
+/* ---- words --------------------------------------------------------------- */
+
+static const struct option_row words[] = {
+	{ "path", "FILE", "a file", option_text, FIELD(text), .required = true },
+	{ "size", "SIZE", "a size", option_size, FIELD(size), .initial = "2M", .maximum = 1 << 30 },
+	{ "number", "N", "a number", option_number, FIELD(number), .implied = "7", .maximum = 64 },
+	{ "choice", "COLOUR", "a colour", option_choice, FIELD(choice), .choices = choices },
+	{ "ro", NULL, "a flag", option_flag, FIELD(flag) },
+	{ "also", "ITEM", "one more", option_list, FIELD(list) },
+	{ 0 }
+};
+
+static int parse_disk(const char *text)
+{
+	memset(&values, 0, sizeof(values));
+	return options_parse_words("disk", text, words, &values);
+}
+
+static void test_words(void)
+{
+	char text[] = "path=/tmp/a,size=64k,ro,choice=green,also=x,number,also=y=z";
+
+	tap_is(parse_disk(text), 0, "words of each kind");
+	memset(text, '?', sizeof(text) - 1);
+	tap_ok(!strcmp(values.text, "/tmp/a") && values.size == 65536 && values.flag &&
+	       values.choice == 1 && values.number == 7, "each has its value, and keeps it");
+	tap_ok(values.list.count == 2 && !strcmp(values.list.text[1], "y=z"),
+	       "a value may have a '=' in it, and a list grows");
+	tap_is(parse_disk("path=a,,b,,,,c,ro"), 0, "commas in a value are written twice");
+	tap_ok(!strcmp(values.text, "a,b,,c") && values.flag, "... and arrive once");
+	tap_is(parse_disk("path=a"), 0, "one word alone");
+	tap_ok(values.size == 2 << 20 && !values.flag, "the others have their defaults");
+}
+
+static void test_bad_words(void)
+{
+	static const struct { const char *text, *word; } bad[] = {
+		{ "path=a,foo", "--disk: there is no 'foo'; it takes path=FILE, size=SIZE, number=N" },
+		{ "path=a,foo=1", "there is no 'foo'" },
+		{ "path=a,", "there is no ''" },
+		{ "", "there is no ''" },
+		{ "ro", "--disk: path=FILE is missing" },
+		{ "path", "--disk: path wants a value: path=FILE" },
+		{ "path=", "--disk: path: the argument is empty" },
+		{ "path=a,path=b", "--disk: path is given twice" },
+		{ "path=a,ro,ro", "--disk: ro is given twice" },
+		{ "path=a,ro=1", "--disk: ro takes no value" },
+		{ "path=a,size=2G", "--disk: size 2G: out of range" },
+		{ "path=a,size=1X", "unknown unit" },
+		{ "path=a,number=65", "--disk: number 65" },
+		{ "path=a,choice=blue", "red, green" },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(bad); i++)
+		tap_ok(parse_disk(bad[i].text) && strstr(error_text(), bad[i].word),
+		       "--disk %s is refused: %s", bad[i].text, error_text());
+	tap_ok(parse("--text a --size 0") == OPTIONS_WRONG && strstr(error_text(), "--size 0:"),
+	       "after it, other options are called by their own names");
+}
+
 static void test_help(void)
 {
 	const struct option_row *row;
@@ -162,7 +238,7 @@ static void test_help(void)
 	free(text);
 }
 
-/* strdup() in parse() */
+/* strdup() in parse(); lists and texts stay for good */
 const char *__asan_default_options(void)
 {
 	return "detect_leaks=0";
@@ -173,6 +249,9 @@ int main(void)
 	test_good();
 	test_sizes();
 	test_bad();
+	test_list();
+	test_words();
+	test_bad_words();
 	test_help();
 	return tap_done();
 }

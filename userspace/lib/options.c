@@ -16,12 +16,18 @@
 #define SCREEN		79
 #define MAX_ROWS	64
 
-/* How errors call an option: as a user writes it */
+/* The option whose words are being parsed; NULL: none */
+static _Thread_local const char *inside;
+
+/* How errors call an option, or a word of one: as a user writes it */
 static const char *label(const struct option_row *row)
 {
-	static _Thread_local char text[40];
+	static _Thread_local char text[80];
 
-	snprintf(text, sizeof(text), "%s%s", row->positional ? "" : "--", row->name);
+	if (inside)
+		snprintf(text, sizeof(text), "--%s: %s", inside, row->name);
+	else
+		snprintf(text, sizeof(text), "%s%s", row->positional ? "" : "--", row->name);
 	return text;
 }
 
@@ -38,6 +44,21 @@ int option_text(const struct option_row *row, const char *text, void *field)
 	if (!*text)
 		return error_set("%s: the argument is empty", label(row));
 	*(const char **)field = text;
+	return 0;
+}
+
+int option_list(const struct option_row *row, const char *text, void *field)
+{
+	struct option_list *list = field;
+	const char **more;
+
+	if (!*text)
+		return error_set("%s: the argument is empty", label(row));
+	more = realloc(list->text, (list->count + 1) * sizeof(*more));
+	if (!more)
+		return error_set("out of memory");
+	more[list->count++] = text;
+	list->text = more;
 	return 0;
 }
 
@@ -254,6 +275,109 @@ enum options_result options_parse(const struct command *command, int argc, char 
 			return OPTIONS_WRONG;
 		}
 	}
+	return result;
+}
+
+/* ---- words: an argument that is a list of its own ------------------------- */
+
+/* "path=FILE, ro, size=SIZE": what there is, for errors */
+static const char *list_words(const struct option_row *row, char *text, size_t length)
+{
+	const struct option_row *first = row;
+	size_t used = 0;
+
+	text[0] = 0;
+	for (; row->name && used < length; row++)
+		used += snprintf(text + used, length - used, "%s%s%s%s", row == first ? "" : ", ",
+				 row->name, row->argument ? "=" : "", row->argument ? row->argument : "");
+	return text;
+}
+
+/* Cut the next word off *text; two commas stand for one that is part of it */
+static char *next_word(char **text)
+{
+	char *from = *text, *to = from, *word = from;
+
+	while (*from && (*from != ',' || from[1] == ',')) {
+		from += *from == ',';
+		*to++ = *from++;
+	}
+	*text = *from ? from + 1 : NULL;
+	*to = 0;
+	return word;
+}
+
+static const struct option_row *find_word(const struct option_row *rows, const char *name)
+{
+	for (; rows->name; rows++)
+		if (!strcmp(rows->name, name))
+			return rows;
+	return NULL;
+}
+
+/* Those parsers keep the text itself, which must outlive the list it came in */
+static int apply_word(const struct option_row *row, const char *value, void *values)
+{
+	bool keeps = row->parse == option_text || row->parse == option_list;
+
+	if (keeps && value) {
+		value = strdup(value);
+		if (!value)
+			return error_set("out of memory");
+	}
+	return apply(row, value, values);
+}
+
+static int parse_word(char *word, const struct option_row *rows, void *values, bool *given)
+{
+	const struct option_row *row;
+	char *value = strchr(word, '=');
+	char known[400];
+
+	if (value)
+		*value++ = 0;
+	row = find_word(rows, word);
+	if (!row)
+		return error_set("--%s: there is no '%s'; it takes %s", inside, word,
+				 list_words(rows, known, sizeof(known)));
+	if (given[row - rows] && row->parse != option_list)
+		return error_set("%s is given twice", label(row));
+	given[row - rows] = true;
+	if (value && !row->argument)
+		return error_set("%s takes no value", label(row));
+	if (!value && row->argument && !row->implied)
+		return error_set("%s wants a value: %s=%s", label(row), row->name, row->argument);
+	return apply_word(row, value ? value : row->implied, values);
+}
+
+static int parse_words(char *text, const struct option_row *rows, void *values)
+{
+	bool given[MAX_ROWS] = { false };
+	const struct option_row *row;
+
+	if (set_defaults(rows, values))
+		return -1;
+	while (text)
+		if (parse_word(next_word(&text), rows, values, given))
+			return -1;
+	for (row = rows; row->name; row++)
+		if (row->required && !given[row - rows])
+			return error_set("%s=%s is missing", label(row), row->argument);
+	return 0;
+}
+
+int options_parse_words(const char *option, const char *text, const struct option_row *rows,
+			void *values)
+{
+	char *copy = strdup(text);
+	int result;
+
+	if (!copy)
+		return error_set("out of memory");
+	inside = option;
+	result = parse_words(copy, rows, values);
+	inside = NULL;
+	free(copy);
 	return result;
 }
 

@@ -21,6 +21,13 @@ option_parser option_number;	/* u32 within minimum..maximum; 0x.. is hexadecimal
 option_parser option_address;	/* u64, any; 0x.. is hexadecimal */
 option_parser option_size;	/* u64 within minimum..maximum; 64M, 1G, ... */
 option_parser option_choice;	/* u32: index into choices[] */
+option_parser option_list;	/* struct option_list: may be given again and again */
+
+/* The arguments of an option that may be given more than once, in their order */
+struct option_list {
+	u32 count;
+	const char **text;
+};
 
 /**
  * struct option_row - one option of a command.
@@ -84,6 +91,20 @@ enum options_result {
 /* argv[0] is the command's name. Fills values (zeroed by the caller). */
 enum options_result options_parse(const struct command *command, int argc, char **argv,
 				  void *values);
+
+/**
+ * options_parse_words() - an argument that is a list of its own: "path=a.img,ro,size=64M".
+ * @option: the option's name without the dashes, for errors.
+ * @text: the argument. A comma within a value is written twice.
+ * @rows: what words there are, as for a command: those with option_flag stand alone, the
+ *	others have a value after '=' (or none, where a row has @implied).
+ * @values: the struct that @rows fills, zeroed by the caller. Texts in it are copies that
+ *	are never freed.
+ *
+ * Return: 0, or -1 with the error text, which names the option and the word.
+ */
+int options_parse_words(const char *option, const char *text, const struct option_row *rows,
+			void *values);
 
 void options_help(const struct command *command, FILE *file);
 
