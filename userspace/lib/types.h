@@ -14,6 +14,11 @@ typedef __u64 u64;
 typedef __s64 s64;
 
 #define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
+/* The struct whose @member @pointer points to */
+#ifndef container_of
+#define container_of(pointer, type, member) \
+	((type *)((char *)(pointer) - offsetof(type, member)))
+#endif
 #define ALIGN_UP(x, to)		(((x) + (to) - 1) / (to) * (to))
 #define ALIGN_DOWN(x, to)	((x) / (to) * (to))
 #define SIZE_1M			(1ULL << 20)

@@ -15,6 +15,7 @@
 #include "gdb/gdb.h"
 #include "lib/device.h"
 #include "lib/error.h"
+#include "vmm/state.h"
 #include "vmm/terminal.h"
 #include "vmm/vcpu.h"
 
@@ -250,6 +251,7 @@ void machine_destroy(struct machine *machine)
 		entry->finish(entry->opaque);
 		free(entry);
 	}
+	state_remove_all(machine);
 	destroy_vcpus(machine);
 	if (machine->vm >= 0)
 		close(machine->vm);

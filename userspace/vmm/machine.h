@@ -25,6 +25,7 @@
 struct gdb;
 struct ioapic;
 struct machine;
+struct state_part;
 struct vcpu;
 
 /*
@@ -87,6 +88,7 @@ struct machine {
 	struct hold hold;
 	struct gdb *gdb;		/* NULL: there is none */
 	struct machine_finish *finishes;
+	struct state_part *states;	/* what each device saves: state.h */
 
 	atomic_bool ending;		/* set once, by the first machine_end() */
 	int status;			/* of that one; read after the threads have ended */
