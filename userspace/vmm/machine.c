@@ -17,6 +17,7 @@
 #include "lib/error.h"
 #include "vmm/state.h"
 #include "vmm/terminal.h"
+#include "vmm/thread.h"
 #include "vmm/vcpu.h"
 
 /* ---- the end ------------------------------------------------------------ */
@@ -215,19 +216,17 @@ int machine_create(struct machine *machine)
 
 int machine_run(struct machine *machine)
 {
-	u32 id, started;
-	int result = 0;
+	int result;
+	u32 id;
 
 	vcpu_catch_kicks();
-	for (started = 0; started < machine->config->cpus; started++) {
-		result = vcpu_start(&machine->vcpu[started]);
-		if (result)
-			break;
-	}
+	for (id = 0; id < machine->config->cpus; id++)
+		vcpu_start(&machine->vcpu[id]);
+	result = threads_begin(machine);
 	if (!result)
 		events_run(&machine->events);
 	atomic_store(&machine->ending, true);
-	for (id = 0; id < started; id++)
+	for (id = 0; id < machine->config->cpus; id++)
 		vcpu_stop(&machine->vcpu[id]);
 	return result;
 }

@@ -2,10 +2,10 @@
 /*
  * The machine: everything a guest sees, and the threads that run it.
  *
- * Threads: the main one waits for events (events.h) from the start of the vCPUs
- * until machine_end(); each vCPU has one that does nothing but THV_RUN and what
- * its exits ask for, devices included. So a device is called from both kinds
- * and locks what it owns.
+ * Threads (thread.h): the main one waits for events (events.h) from the start of the
+ * vCPUs until machine_end(); each vCPU has one that does nothing but THV_RUN and what
+ * its exits ask for, devices included; a device may have one, too. So a device is
+ * called from several kinds and locks what it owns.
  */
 #ifndef THV_VMM_MACHINE_H
 #define THV_VMM_MACHINE_H
@@ -26,6 +26,7 @@ struct gdb;
 struct ioapic;
 struct machine;
 struct state_part;
+struct thread;
 struct vcpu;
 
 /*
@@ -89,6 +90,7 @@ struct machine {
 	struct gdb *gdb;		/* NULL: there is none */
 	struct machine_finish *finishes;
 	struct state_part *states;	/* what each device saves: state.h */
+	struct thread *threads;		/* thread.h: in the order they begin in */
 
 	atomic_bool ending;		/* set once, by the first machine_end() */
 	int status;			/* of that one; read after the threads have ended */

@@ -344,7 +344,7 @@ static void run_failed(struct vcpu *vcpu)
 		       strerror(errno));
 }
 
-static void *run_loop(void *opaque)
+static void run_loop(void *opaque)
 {
 	struct vcpu *vcpu = opaque;
 
@@ -356,7 +356,6 @@ static void *run_loop(void *opaque)
 		else if (errno != EINTR)
 			run_failed(vcpu);
 	}
-	return NULL;
 }
 
 /* The signal is only there to interrupt the ioctl */
@@ -372,16 +371,12 @@ void vcpu_catch_kicks(void)
 	sigaction(KICK, &action, NULL);
 }
 
-int vcpu_start(struct vcpu *vcpu)
+void vcpu_start(struct vcpu *vcpu)
 {
 	char name[16];
 
-	errno = pthread_create(&vcpu->thread, NULL, run_loop, vcpu);
-	if (errno)
-		return error_errno("starting vCPU %u", vcpu->id);
 	snprintf(name, sizeof(name), "vcpu%u", vcpu->id);
-	pthread_setname_np(vcpu->thread, name);
-	return 0;
+	thread_start(vcpu->machine, &vcpu->thread, THREAD_VCPU, name, run_loop, vcpu);
 }
 
 /*
@@ -391,14 +386,15 @@ int vcpu_start(struct vcpu *vcpu)
 void vcpu_kick(struct vcpu *vcpu)
 {
 	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-	pthread_kill(vcpu->thread, KICK);
+	if (vcpu->thread.started)
+		pthread_kill(vcpu->thread.id, KICK);
 }
 
 void vcpu_stop(struct vcpu *vcpu)
 {
 	vcpu_kick(vcpu);
 	hold_wake(vcpu->machine);
-	pthread_join(vcpu->thread, NULL);
+	thread_join(&vcpu->thread);
 }
 
 int vcpu_create(struct vcpu *vcpu, struct machine *machine, u32 id)

@@ -6,13 +6,13 @@
 #ifndef THV_VMM_VCPU_H
 #define THV_VMM_VCPU_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
 #include <thv.h>
 
 #include "lib/types.h"
+#include "vmm/thread.h"
 
 #define VCPU_EXITS	(THV_EXIT_DEBUG + 1)
 
@@ -23,7 +23,7 @@ struct vcpu {
 	u32 id;
 	int fd;
 	struct thv_run *run;
-	pthread_t thread;
+	struct thread thread;
 	atomic_bool hold;		/* is to wait: hold.h */
 	bool held;			/* waits; under hold.lock */
 	u64 exits[VCPU_EXITS];		/* by enum thv_exit, for --stats */
@@ -34,7 +34,7 @@ void vcpu_destroy(struct vcpu *vcpu);
 
 /* Before the first vcpu_start(): SIGUSR1 brings a thread back from THV_RUN */
 void vcpu_catch_kicks(void);
-int vcpu_start(struct vcpu *vcpu);
+void vcpu_start(struct vcpu *vcpu);	/* with the other threads: thread.h */
 void vcpu_kick(struct vcpu *vcpu);	/* any thread: out of THV_RUN */
 void vcpu_stop(struct vcpu *vcpu);	/* wants machine->ending; waits for the thread */
 
