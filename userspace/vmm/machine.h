@@ -67,6 +67,7 @@ struct machine_config {
 	u32 debug_exit;			/* a port, or 0 */
 	const char *gdb;		/* where a debugger connects, or NULL */
 	bool gdb_wait;			/* nothing runs before it says so */
+	bool real_mode;			/* the guest begins in real mode */
 };
 
 /* Tear-down, in the reverse order of machine_at_end() */
