@@ -421,8 +421,8 @@ int virtio_create(struct virtio_device *device, struct machine *machine)
 	    watch(device, &device->call_source, take_call, device) ||
 	    watch(device, &device->written_source, take_written, device) ||
 	    make_queues(device) ||
-	    machine_at_end(machine, destroy, device) ||
 	    virtio_pci_add(device) ||
+	    machine_at_end(machine, destroy, device) ||	/* before the function's interrupts end */
 	    state_add(machine, device->name, save, restore, device))
 		return -1;
 	name_thread(device, name, sizeof(name));
