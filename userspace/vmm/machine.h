@@ -25,6 +25,7 @@
 struct gdb;
 struct ioapic;
 struct machine;
+struct pci;
 struct state_part;
 struct thread;
 struct vcpu;
@@ -86,6 +87,7 @@ struct machine {
 	struct bus bus;
 	struct events events;
 	struct ioapic *ioapic;
+	struct pci *pci;		/* NULL: nobody has asked for it yet */
 	struct vcpu *vcpu;		/* config->cpus of them */
 	struct hold hold;
 	struct gdb *gdb;		/* NULL: there is none */
