@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Tracepoints: each event is there, is off unless asked for, and says in words what has happened. An
- * instance of tracefs of our own, so that nobody else's tracing is disturbed.
+ * Tracepoints: each event is there, is off unless asked for, and says in words what has happened.
  */
 #include <dirent.h>
 #include <stdio.h>
@@ -9,74 +8,36 @@
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 #include "kselftest_harness.h"
+#include "lib/tracing.h"
 #include "lib/vm.h"
 #include "guests/exits.h"
 
 GUEST(exits);
 
-#define TRACEFS	"/sys/kernel/tracing"
-
-static char instance[64];
-
-static void put(const char *file, const char *text)
-{
-	char path[160];
-	int fd, written;
-
-	snprintf(path, sizeof(path), "%s/%s", instance, file);
-	fd = open(path, O_WRONLY | O_TRUNC);
-	if (fd < 0)
-		fail("%s: %s", path, strerror(errno));
-	written = write(fd, text, strlen(text));
-	close(fd);
-	if (written < 0)
-		fail("%s: \"%s\": %s", path, text, strerror(errno));
-}
-
-static char *lines(void)
-{
-	static char text[1 << 20];
-	char path[160];
-	size_t size;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "%s/trace", instance);
-	file = fopen(path, "r");
-	if (!file)
-		fail("%s: %s", path, strerror(errno));
-	size = fread(text, 1, sizeof(text) - 1, file);
-	text[size] = 0;
-	fclose(file);
-	return text;
-}
-
 FIXTURE(trace) {
 	struct vm *vm;
 	struct vcpu *vcpu;
-	char *text;
+	const char *text;
 };
 
 FIXTURE_SETUP(trace)
 {
 	char filter[32];
 
-	REQUIRE(!access(TRACEFS "/events/thv", F_OK), "tracefs is not to be had");
-	snprintf(instance, sizeof(instance), TRACEFS "/instances/thv-selftest-%d", getpid());
-	if (mkdir(instance, 0700))
-		fail("%s: %s", instance, strerror(errno));
+	REQUIRE(tracing_possible(), "tracefs is not to be had");
+	tracing_begin();
 	/* A large page around it would answer a fault before it happens */
 	self->vm = vm_create_with(exits, .flags = THV_VM_NO_HUGE);
 	self->vcpu = self->vm->vcpu;
 	snprintf(filter, sizeof(filter), "vm == %u", self->vm->id);
-	put("events/thv/filter", filter);
-	put("events/thv/enable", "1");
+	tracing_put("events/thv/filter", filter);
+	tracing_put("events/thv/enable", "1");
 }
 
 FIXTURE_TEARDOWN(trace)
 {
 	vm_close(self->vm);
-	put("events/thv/enable", "0");
-	rmdir(instance);
+	tracing_end();
 }
 
 /* Is there a line that has all these words, in this order? The first is the event's name. */
@@ -108,7 +69,7 @@ static bool found(const char *text, const char *const words[])
 TEST_F(trace, the_way_of_a_vcpu_is_told_in_words)
 {
 	guest_call(self->vcpu, guest_exits_cpuid, 0, 0, GUEST_DATA);
-	self->text = lines();
+	self->text = tracing_lines();
 	EXPECT_LINE("thv_run:", "vcpu=0");
 	EXPECT_LINE("thv_entry:", "vcpu=0 rip=0x1");
 	EXPECT_LINE("thv_exit:", "vcpu=0 reason=CPUID rip=0x1");
@@ -132,7 +93,7 @@ TEST_F(trace, instructions_are_told_with_their_operands)
 	guest_start(self->vcpu, guest_exits_load64, GUEST_HOLE + 8);
 	run_until(self->vcpu, THV_EXIT_MMIO);
 	EXPECT_EQ(GUEST_HOLE + 8, run->mmio.gpa);
-	self->text = lines();
+	self->text = tracing_lines();
 	EXPECT_LINE("thv_cpuid:", "leaf=0x40000000 subleaf=0x0 eax=0x40000010");
 	EXPECT_LINE("thv_msr:", "access=read msr=APIC_BASE index=0x1b value=0xfee00900 result=done");
 	EXPECT_LINE("thv_msr:", "access=write msr=PAT index=0x277 value=0xffffffffffffffff result=#GP");
@@ -160,7 +121,7 @@ TEST_F(trace, faults_tell_their_cause_and_outcome)
 	run_until(self->vcpu, THV_EXIT_MMIO);
 	guest_start(self->vcpu, guest_exits_jump, GUEST_HOLE);
 	run_until(self->vcpu, THV_EXIT_UNSUPPORTED);
-	self->text = lines();
+	self->text = tracing_lines();
 	EXPECT_LINE("thv_page_fault:", "gpa=0x100000", "cause=not mapped outcome=mapped");
 	/* Rung in the kernel where the instruction's length is told; else the launcher's */
 	EXPECT_TRUE(found(self->text, (const char *const[]){ "gpa=0x10001000", "outcome=doorbell", NULL }) ||
@@ -183,10 +144,10 @@ TEST_F(trace, a_large_page_is_told_as_one)
 	memset(memory, 0, GUEST_MEMORY);
 	vm = vm_create_with(exits, .memory = memory);
 	snprintf(filter, sizeof(filter), "vm == %u", vm->id);
-	put("events/thv/filter", filter);
+	tracing_put("events/thv/filter", filter);
 	guest_call(vm->vcpu, guest_exits_load64, GUEST_DATA);
 	huge = vm_counter(vm, THV_STAT_faults_huge);
-	self->text = lines();
+	self->text = tracing_lines();
 	vm_close(vm);
 	REQUIRE(huge, "the host gave no large page");
 	EXPECT_LINE("thv_page_fault:", "outcome=huge");
@@ -203,7 +164,7 @@ TEST_F(trace, what_the_host_does_to_memory_is_told)
 	must(vm_set_memory(self->vm, 3, 0, GUEST_HOLE + PAGE, PAGE, page));
 	must(vm_set_memory(self->vm, 3, THV_MEMORY_READONLY, GUEST_HOLE + PAGE, PAGE, page));
 	must(vm_set_memory(self->vm, 3, 0, 0, 0, NULL));
-	self->text = lines();
+	self->text = tracing_lines();
 	EXPECT_LINE("thv_notifier:", "what=invalidate start=0x", "end=0x");
 	EXPECT_LINE("thv_notifier:", "what=invalidated");
 	EXPECT_LINE("thv_flush:", "kind=second level");
@@ -233,7 +194,7 @@ TEST_F(trace, the_local_apic_and_states_are_told)
 	must(thv_ioctl(self->vm->fd, THV_CONTROL, &control));
 	control.state = THV_VM_RUNNING;
 	must(thv_ioctl(self->vm->fd, THV_CONTROL, &control));
-	self->text = lines();
+	self->text = tracing_lines();
 	EXPECT_LINE("thv_apic:", "access=write register=divide offset=0x3e0 value=0xb");
 	EXPECT_LINE("thv_apic:", "access=write register=initial count", "value=0xf4240");
 	EXPECT_LINE("thv_apic_timer:", "timer=armed mode=one-shot ns=");
@@ -276,7 +237,7 @@ TEST_F(trace, what_is_filtered_out_is_not_there)
 	guest_call(other->vcpu, guest_exits_cpuid, 0, 0, GUEST_DATA);
 	guest_call(self->vcpu, guest_exits_cpuid, 0, 0, GUEST_DATA);
 	snprintf(needle, sizeof(needle), "vm=%u ", other->id);
-	EXPECT_EQ(NULL, strstr(lines(), needle));
+	EXPECT_EQ(NULL, strstr(tracing_lines(), needle));
 	vm_close(other);
 }
 
