@@ -13,6 +13,7 @@
 #include "lib/error.h"
 #include "lib/json.h"
 #include "lib/ledger.h"
+#include "lib/optionfile.h"
 #include "vmm/channel.h"
 #include "vmm/cpuset.h"
 #include "vmm/machine.h"
@@ -24,6 +25,7 @@ struct run_values {
 	u64 memory;
 	u32 cpus, paging, debug_exit, device_fd, sandbox;
 	struct cpuset cpuset;
+	const char *machine;		/* the file; its options are in the other fields */
 	const char *name, *serial, *serial2, *gdb;
 	bool no_vpid, no_huge, no_apicv, no_pml, no_ept_ad, hugepages, stats, json, trace_io, gdb_wait;
 };
@@ -39,6 +41,8 @@ static const char *const sandboxes[] = { "on", "off", NULL };
 #define SERIAL_KINDS	"stdio, stdout (no input), pty, file:PATH, socket:PATH, fd:N (an open descriptor) or null"
 
 static const struct option_row options[] = {
+	{ "MACHINE", NULL, "a file that describes the machine: any of the options below, in YAML (`cpus: 2`); one that stands on the command line, too, is taken from there",
+	  option_text, FIELD(machine), .positional = true, .reader = optionfile_read },
 	{ "kernel", "FILE", "what to start: a Linux kernel (a bzImage, which distributions call vmlinuz), an ELF kernel for PVH or multiboot, or a flat real-mode image",
 	  option_text, FIELD(files.kernel) },
 	{ "boot", "KIND", "what kind of kernel that is, and so how it is started; detect: as the file looks",
