@@ -112,7 +112,8 @@ static const char details[] =
 	"A reset ends the VM, too; start it again if it shall boot again. The default command line "
 	"makes a Linux guest that panics ask for one.\n\n"
 	"Example: thv run --kernel /boot/vmlinuz --initrd initramfs.cpio --mem 512M\n\n"
-	"Example: thv run --kernel kernel.elf --module 'initrd.img root' --append debug";
+	"Example: thv run --kernel kernel.elf --module 'initrd.img root' --append debug\n\n"
+	"Example: thv run lab.yaml --cpus 4";
 
 static const struct option_status statuses[] = {
 #define RUN_STATUS(name, status, meaning) { status, meaning },
