@@ -22,7 +22,9 @@ struct run_values {
 	u64 memory;
 	u32 cpus, paging, debug_exit;
 	const char *name, *serial, *serial2, *gdb;
-	bool no_vpid, no_huge, no_apicv, no_pml, no_ept_ad, hugepages, stats, json, trace_io, gdb_wait;
+	bool no_vpid, no_huge, no_apicv, no_pml, no_ept_ad, hugepages, stats, json, trace_io, gdb_wait,
+	     rng;
+	struct option_list disks;
 };
 
 #define FIELD(member)	.field = offsetof(struct run_values, member)
@@ -51,6 +53,11 @@ static const struct option_row options[] = {
 	  option_text, FIELD(serial), .initial = "stdio" },
 	{ "serial2", "WHERE", "give the guest a second serial port (ttyS1), likewise",
 	  option_text, FIELD(serial2) },
+	{ "disk", "path=FILE[,...]",
+	  "give the guest a disk (/dev/vda, vdb, ...): a raw image or block device; also ro (read-only), offset=BYTES and size=SIZE (a region of it), overlay=FILE (what is written goes there), discard; again for more disks",
+	  option_list, FIELD(disks) },
+	{ "rng", NULL, "give the guest the host's random numbers (/dev/hwrng)",
+	  option_flag, FIELD(rng) },
 	{ "debug-exit", "PORT",
 	  "give the guest an I/O port (0xf4 unless told) that ends the VM: the lowest byte of what is written there is the exit status",
 	  option_number, FIELD(debug_exit), .implied = "0xf4", .minimum = 1, .maximum = 0xffff },
@@ -137,6 +144,8 @@ static struct machine_config configure(const struct run_values *values)
 		.trace_io = values->trace_io,
 		.serial = { values->serial, values->serial2 },
 		.debug_exit = values->debug_exit,
+		.disks = values->disks,
+		.rng = values->rng,
 		.gdb = values->gdb,
 		.gdb_wait = values->gdb_wait,
 	};
@@ -284,7 +293,7 @@ static int run(void *opaque)
 	int status, result;
 
 	memory_plan(&plan, config.memory);
-	if (check_serial(values) || check_gdb(values) ||
+	if (check_serial(values) || check_gdb(values) || machine_check(&config) ||
 	    linux_open(&image, &values->files, &plan)) {
 		fprintf(stderr, "thv run: %s\n", error_text());
 		return STATUS_USAGE;
