@@ -71,6 +71,7 @@ struct machine_config {
 	bool rng;
 	const char *gdb;		/* where a debugger connects, or NULL */
 	bool gdb_wait;			/* nothing runs before it says so */
+	bool real_mode;			/* the guest begins in real mode */
 };
 
 /* Tear-down, in the reverse order of machine_at_end() */
