@@ -626,6 +626,7 @@ static u32 check_promises(int pipe, const char *text, u32 *kept)
 static void test_kills(const char *what, u32 kills, const char *options)
 {
 	u32 *kept = calloc(BLOCKS, sizeof(*kept)), total = 0, i, early = 0;
+	struct pollfd first = { .events = POLLIN };
 	int pipes[2], status;
 	pid_t child;
 
@@ -638,7 +639,9 @@ static void test_kills(const char *what, u32 kills, const char *options)
 		if (!child)
 			write_until_killed(pipes[1], options, 1000000 * (i + 1));
 		close(pipes[1]);
-		usleep(20000 + random() % 60000);
+		first.fd = pipes[0];
+		poll(&first, 1, DRIVER_WAIT_MS);	/* it is at work, however slow this machine is */
+		usleep(random() % 40000);
 		kill(child, SIGKILL);
 		waitpid(child, &status, 0);
 		early += !WIFSIGNALED(status);
