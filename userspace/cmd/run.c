@@ -27,7 +27,9 @@ struct run_values {
 	struct cpuset cpuset;
 	const char *machine;		/* the file; its options are in the other fields */
 	const char *name, *serial, *serial2, *gdb;
-	bool no_vpid, no_huge, no_apicv, no_pml, no_ept_ad, hugepages, stats, json, trace_io, gdb_wait;
+	bool no_vpid, no_huge, no_apicv, no_pml, no_ept_ad, hugepages, stats, json, trace_io, gdb_wait,
+	     rng;
+	struct option_list disks;
 };
 
 #define FIELD(member)	.field = offsetof(struct run_values, member)
@@ -69,6 +71,11 @@ static const struct option_row options[] = {
 	  option_text, FIELD(serial), .initial = "stdio" },
 	{ "serial2", "WHERE", "give the guest a second serial port (ttyS1), likewise",
 	  option_text, FIELD(serial2) },
+	{ "disk", "path=FILE[,...]",
+	  "give the guest a disk (/dev/vda, vdb, ...): a raw image or block device; also ro (read-only), offset=BYTES and size=SIZE (a region of it), overlay=FILE (what is written goes there), discard; again for more disks",
+	  option_list, FIELD(disks) },
+	{ "rng", NULL, "give the guest the host's random numbers (/dev/hwrng)",
+	  option_flag, FIELD(rng) },
 	{ "debug-exit", "PORT",
 	  "give the guest an I/O port (0xf4 unless told) that ends the VM: the lowest byte of what is written there is the exit status",
 	  option_number, FIELD(debug_exit), .implied = "0xf4", .minimum = 1, .maximum = 0xffff },
@@ -175,6 +182,8 @@ static struct machine_config configure(const struct run_values *values, const st
 		.trace_io = values->trace_io,
 		.serial = { values->serial, values->serial2 },
 		.debug_exit = values->debug_exit,
+		.disks = values->disks,
+		.rng = values->rng,
 		.gdb = values->gdb,
 		.gdb_wait = values->gdb_wait,
 		.device_fd = values->device_fd,
@@ -316,15 +325,18 @@ static int finish(struct machine *machine, const struct run_values *values, int 
 	return status;
 }
 
-/* Whatever is wrong with the options is found here, before there is a VM */
-static int check(const struct run_values *values, struct boot_image *image)
+/* Whatever is wrong with the options is found here, before there is a VM; then they are @config */
+static int check(const struct run_values *values, struct boot_image *image,
+		 struct machine_config *config)
 {
 	struct memory plan;
 
 	memory_plan(&plan, memory_of(values));
-	if (check_serial(values) || check_gdb(values) || check_device(values))
+	if (check_serial(values) || check_gdb(values) || check_device(values) ||
+	    boot_open(image, &values->files, &plan))
 		return -1;
-	return boot_open(image, &values->files, &plan);
+	*config = configure(values, image);
+	return machine_check(config);
 }
 
 static int run(void *opaque)
@@ -335,11 +347,10 @@ static int run(void *opaque)
 	struct machine machine;
 	int status, result;
 
-	if (check(values, &image)) {
+	if (check(values, &image, &config)) {
 		fprintf(stderr, "thv run: %s\n", error_text());
 		return STATUS_USAGE;
 	}
-	config = configure(values, &image);
 	result = run_machine(&machine, &config, &image, values->stats || values->json);
 	status = finish(&machine, values, result);
 	boot_close(&image);
