@@ -16,6 +16,7 @@
 #include "lib/optionfile.h"
 #include "vmm/channel.h"
 #include "vmm/cpuset.h"
+#include "vmm/disk.h"
 #include "vmm/machine.h"
 #include "vmm/terminal.h"
 #include "vmm/vcpu.h"
@@ -73,7 +74,7 @@ static const struct option_row options[] = {
 	  option_text, FIELD(serial2) },
 	{ "disk", "path=FILE[,...]",
 	  "give the guest a disk (/dev/vda, vdb, ...): a raw image or block device; also ro (read-only), offset=BYTES and size=SIZE (a region of it), overlay=FILE (what is written goes there), discard; again for more disks",
-	  option_list, FIELD(disks) },
+	  option_list, FIELD(disks), .words = disk_rows },
 	{ "rng", NULL, "give the guest the host's random numbers (/dev/hwrng)",
 	  option_flag, FIELD(rng) },
 	{ "debug-exit", "PORT",
