@@ -12,7 +12,7 @@
 #include "lib/manual.h"
 
 static const struct command *const commands[] = {
-	&cmd_check, &cmd_run,
+	&cmd_check, &cmd_run, &cmd_switch,
 	&cmd_list, &cmd_show, &cmd_events, &cmd_wait,
 	&cmd_pause, &cmd_resume, &cmd_stop, &cmd_kill, &cmd_nmi,
 	&cmd_stat, &cmd_top, &cmd_trace,

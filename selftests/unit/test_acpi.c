@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// sources: userspace/boot/acpi.c userspace/boot/firmware.c userspace/vmm/memory.c userspace/lib/error.c
+// sources: userspace/boot/acpi.c userspace/boot/resetvector.c userspace/vmm/memory.c userspace/lib/error.c
 /*
  * The ACPI tables: found and walked as a kernel does it, from the RSDP on, and
  * handed to iasl's disassembler, whose opinion is independent of ours.
@@ -230,7 +230,7 @@ static void test_reset_vector(void)
 {
 	const u8 *code = at(0xffff0, 16);
 
-	tap_is(firmware_build(&memory), 0, "there is code at the reset vector");
+	tap_is(reset_vector_build(&memory), 0, "there is code at the reset vector");
 	tap_ok(code[0] == 0xb0 && code[1] == ACPI_RESET_VALUE && code[2] == 0xba &&
 	       get(code + 3, 2) == ACPI_RESET && code[5] == 0xee,
 	       "it writes the reset value to the reset register");

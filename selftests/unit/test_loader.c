@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// sources: userspace/boot/bzimage.c userspace/vmm/memory.c userspace/lib/error.c
+// sources: userspace/boot/bzimage.c userspace/boot/loader.c userspace/boot/modes.c userspace/boot/elf.c userspace/boot/pvh.c userspace/boot/multiboot.c userspace/boot/flat.c userspace/vmm/memory.c userspace/lib/error.c
 /*
  * The bzImage loader: what a kernel finds when it starts, and that no file,
  * however damaged, makes it do more than refuse. THV_TEST_KERNEL=FILE adds a real
@@ -22,6 +22,7 @@
 #define PAYLOAD		(100 * 1024)
 #define FILE_SIZE	((SETUP_SECTORS + 1) * 512 + PAYLOAD)
 #define RSDP		0xe0000
+#define KIND_LINUX	1
 
 /* Files in memory, by their names in /proc: thousands of kernels need no disk */
 static char kernel_path[64], initrd_path[64];
@@ -101,15 +102,16 @@ static void write_file(const char *path, const void *bytes, size_t size)
 }
 
 static struct memory memory;
-static struct linux_image image;
-static struct linux_files files;
+static struct boot_image image;
+static struct boot_files files;
 
 /* Open the file that is at kernel_path for a guest of so many MiB */
 static int open_for(u64 mib, bool initrd)
 {
-	files = (struct linux_files){ kernel_path, initrd ? initrd_path : NULL, "console=ttyS0" };
+	files = (struct boot_files){ .kernel = kernel_path, .initrd = initrd ? initrd_path : NULL,
+				     .command_line = "console=ttyS0", .kind = KIND_LINUX };
 	memory_plan(&memory, mib << 20);
-	return linux_open(&image, &files, &memory);
+	return boot_open(&image, &files, &memory);
 }
 
 /* Open, load, start; the caller looks, then calls unload() */
@@ -117,12 +119,12 @@ static int load_for(u64 mib, bool initrd)
 {
 	if (open_for(mib, initrd) || memory_create(&memory, mib << 20, "test", false))
 		return -1;
-	return linux_load(&image, &memory, RSDP) || linux_start(&image, -1);
+	return boot_load(&image, &memory, RSDP) || boot_start(&image, -1);
 }
 
 static void unload(void)
 {
-	linux_close(&image);
+	boot_close(&image);
 	memory_destroy(&memory);
 }
 
@@ -155,6 +157,26 @@ static void test_entry(void)
 	tap_ok(!strcmp(memory_at(&memory, params()->hdr.cmd_line_ptr, 20), "console=ttyS0"),
 	       "the command line is there");
 	unload();
+}
+
+/* Debian's i386 kernels, PAE or not: the 32-bit boot protocol, which knows no paging */
+static void test_narrow(void)
+{
+	header(good)->xloadflags = 0;
+	write_file(kernel_path, good, sizeof(good));
+	tap_is(load_for(64, false), 0, "a kernel without a 64-bit entry loads");
+	tap_is(regs.rip, 16 << 20, "RIP is its 32-bit entry");
+	tap_ok(sregs.seg[THV_CS].attributes == 0xc09b && sregs.seg[THV_CS].selector == 0x10 &&
+	       !sregs.seg[THV_CS].base && sregs.seg[THV_CS].limit == ~0u &&
+	       sregs.seg[THV_SS].attributes == 0xc093, "flat segments: 32-bit code, data");
+	tap_is(sregs.cr0 & 0x80000001, 1, "protected, not paged");
+	tap_ok(!sregs.cr4 && !sregs.efer, "no mode that it has not chosen itself");
+	tap_is(((u64 *)memory_at(&memory, sregs.gdt.base, 48))[2], 0x00cf9b000000ffff,
+	       "the GDT says what the code segment holds");
+	tap_is(params()->hdr.code32_start, 16 << 20, "boot_params are the same");
+	unload();
+	header(good)->xloadflags = XLF_KERNEL_64;
+	write_file(kernel_path, good, sizeof(good));
 }
 
 /* Follow the page tables as the processor would, 2 MiB pages only */
@@ -281,12 +303,12 @@ static void test_command_line(void)
 	static char text[4096];
 
 	memset(text, 'x', 2047);
-	files = (struct linux_files){ kernel_path, NULL, text };
+	files = (struct boot_files){ .kernel = kernel_path, .command_line = text, .kind = KIND_LINUX };
 	memory_plan(&memory, 64 << 20);
-	tap_ok(!linux_open(&image, &files, &memory), "a command line as long as the kernel takes");
-	linux_close(&image);
+	tap_ok(!boot_open(&image, &files, &memory), "a command line as long as the kernel takes");
+	boot_close(&image);
 	text[2047] = 'x';
-	tap_ok(linux_open(&image, &files, &memory) && strstr(error_text(), "2047"),
+	tap_ok(boot_open(&image, &files, &memory) && strstr(error_text(), "2047"),
 	       "one more is refused: %s", error_text());
 }
 
@@ -297,8 +319,8 @@ static void test_no_file(void)
 
 	memory_plan(&memory, 64 << 20);
 	for (i = 0; i < ARRAY_SIZE(paths); i++) {
-		files = (struct linux_files){ paths[i], NULL, "" };
-		tap_ok(linux_open(&image, &files, &memory), "refused: %s", error_text());
+		files = (struct boot_files){ .kernel = paths[i], .kind = KIND_LINUX };
+		tap_ok(boot_open(&image, &files, &memory), "refused: %s", error_text());
 	}
 }
 
@@ -317,7 +339,7 @@ static void test_truncated(void)
 	if (truncate(kernel_path, FILE_SIZE - 5000))
 		exit(2);
 	memory_create(&memory, 64 << 20, "test", false);
-	tap_ok(linux_load(&image, &memory, RSDP), "shrunk after it was checked: %s", error_text());
+	tap_ok(boot_load(&image, &memory, RSDP), "shrunk after it was checked: %s", error_text());
 	unload();
 }
 
@@ -337,8 +359,7 @@ static void set_small_init(struct setup_header *hdr) { hdr->init_size = 4096; }
 static void set_huge_init(struct setup_header *hdr) { hdr->init_size = ~0u; }
 static void set_payload_beyond(struct setup_header *hdr) { hdr->payload_offset = PAYLOAD; }
 static void set_payload_wraps(struct setup_header *hdr) { hdr->payload_length = ~0u; }
-static void set_old(struct setup_header *hdr) { hdr->version = 0x020b; }
-static void set_32_bit(struct setup_header *hdr) { hdr->xloadflags = 0; }
+static void set_old(struct setup_header *hdr) { hdr->version = 0x0209; }
 static void set_low(struct setup_header *hdr) { hdr->loadflags = 0; }
 static void set_other_magic(struct setup_header *hdr) { hdr->header++; }
 static void set_short_header(struct setup_header *hdr) { hdr->jump = 0x10eb; }
@@ -363,8 +384,7 @@ static void test_damaged(void)
 		{ "unpacks into 4 GiB", set_huge_init },
 		{ "compressed part after the end", set_payload_beyond },
 		{ "compressed part wraps", set_payload_wraps },
-		{ "protocol 2.11", set_old },
-		{ "32-bit", set_32_bit },
+		{ "protocol 2.9", set_old },
 		{ "a zImage", set_low },
 		{ "no magic", set_other_magic },
 		{ "short header", set_short_header },
@@ -387,14 +407,14 @@ static void load_mutant(const u8 *bytes, size_t size)
 {
 	write_file(kernel_path, bytes, size);
 	if (load_for(40, true)) {
-		linux_close(&image);
+		boot_close(&image);
 		memory_destroy(&memory);
 		return;
 	}
 	tap_check(image.load_address + image.init_size <= 40 << 20, "init");
-	tap_check(image.payload_size <= image.init_size, "payload");
-	tap_check(image.initrd_address + image.initrd_size <= 40 << 20, "initrd");
-	tap_check(image.initrd_address >= image.load_address + image.init_size, "overlap");
+	tap_check(image.piece[0].size <= image.init_size, "payload");
+	tap_check(image.piece[1].address + image.piece[1].size <= 40 << 20, "initrd");
+	tap_check(image.piece[1].address >= image.load_address + image.init_size, "overlap");
 	unload();
 }
 
@@ -435,11 +455,11 @@ static void test_real(void)
 		tap_skip("no kernel: THV_TEST_KERNEL=FILE names one");
 		return;
 	}
-	files = (struct linux_files){ path, NULL, "console=ttyS0" };
+	files = (struct boot_files){ .kernel = path, .command_line = "console=ttyS0" };
 	memory_plan(&memory, 256 << 20);
-	tap_ok(!linux_open(&image, &files, &memory), "%s is accepted", path);
+	tap_ok(!boot_open(&image, &files, &memory), "%s is accepted", path);
 	memory_create(&memory, 256 << 20, "test", false);
-	tap_ok(!linux_load(&image, &memory, RSDP) && !linux_start(&image, -1), "and loads");
+	tap_ok(!boot_load(&image, &memory, RSDP) && !boot_start(&image, -1), "and loads");
 	tap_ok(!memcmp(&params()->hdr.header, "HdrS", 4) &&
 	       params()->hdr.init_size == image.init_size, "its header is in boot_params");
 	unload();
@@ -455,6 +475,7 @@ int main(void)
 	snprintf(initrd_path, sizeof(initrd_path), "/proc/self/fd/%d", initrd);
 	make_kernel();
 	test_entry();
+	test_narrow();
 	test_tables();
 	test_e820();
 	test_initrd();

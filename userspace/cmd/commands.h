@@ -7,7 +7,7 @@
 
 #define STATUS_ERROR	1	/* the error text says what; main() prints it */
 
-extern const struct command cmd_check, cmd_run;
+extern const struct command cmd_check, cmd_run, cmd_switch;
 extern const struct command cmd_list, cmd_show, cmd_events, cmd_wait;
 extern const struct command cmd_pause, cmd_resume, cmd_stop, cmd_kill, cmd_nmi;
 extern const struct command cmd_stat, cmd_top, cmd_trace;

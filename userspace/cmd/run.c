@@ -18,7 +18,7 @@
 #include "vmm/vcpu.h"
 
 struct run_values {
-	struct linux_files files;
+	struct boot_files files;
 	u64 memory;
 	u32 cpus, paging, debug_exit;
 	const char *name, *serial, *serial2, *gdb;
@@ -33,13 +33,18 @@ static const char *const pagings[] = { "default", "ept", "shadow", NULL };
 #define SERIAL_KINDS	"stdio, stdout (no input), pty, file:PATH, socket:PATH or null"
 
 static const struct option_row options[] = {
-	{ "kernel", "FILE", "the Linux kernel: a bzImage, which distributions call vmlinuz",
-	  option_text, FIELD(files.kernel), .required = true },
-	{ "initrd", "FILE", "the initial file system (initramfs)",
+	{ "kernel", "FILE", "what to start: a Linux kernel (a bzImage, which distributions call vmlinuz), an ELF kernel for PVH or multiboot, or a flat real-mode image",
+	  option_text, FIELD(files.kernel) },
+	{ "boot", "KIND", "what kind of kernel that is, and so how it is started; detect: as the file looks",
+	  option_choice, FIELD(files.kind), .initial = "detect", .choices = boot_kinds },
+	{ "initrd", "FILE", "the initial file system (initramfs) of a Linux kernel",
 	  option_text, FIELD(files.initrd) },
-	{ "append", "TEXT", "the kernel's command line; replaces the default, nothing is added to it",
-	  option_text, FIELD(files.command_line),
-	  .initial = "console=ttyS0 reboot=a panic=-1" },
+	{ "module", "FILE[ TEXT]", "a file for a multiboot or PVH kernel, and a text that is told with it; again for more",
+	  option_list, FIELD(files.modules) },
+	{ "append", "TEXT", "the kernel's command line; replaces the default, which for Linux is \"" BOOT_LINUX_COMMAND_LINE "\", and nothing is added to it",
+	  option_text, FIELD(files.command_line) },
+	{ "load-address", "ADDRESS", "where a flat image goes, and starts (0x7c00 unless told)",
+	  option_address, FIELD(files.address) },
 	{ "mem", "SIZE", "the guest's memory, in K, M or G",
 	  option_size, FIELD(memory), .initial = "256M", .minimum = 16 * SIZE_1M,
 	  .maximum = 16ULL << 40 },
@@ -89,7 +94,8 @@ static const char details[] =
 	"SIGQUIT ends the VM and prints the registers of its vCPUs: for a guest that hangs.\n\n"
 	"A reset ends the VM, too; start it again if it shall boot again. The default command line "
 	"makes a Linux guest that panics ask for one.\n\n"
-	"Example: thv run --kernel /boot/vmlinuz --initrd initramfs.cpio --mem 512M";
+	"Example: thv run --kernel /boot/vmlinuz --initrd initramfs.cpio --mem 512M\n\n"
+	"Example: thv run --kernel kernel.elf --module 'initrd.img root' --append debug";
 
 static const struct option_status statuses[] = {
 #define RUN_STATUS(name, status, meaning) { status, meaning },
@@ -121,11 +127,16 @@ static int check_gdb(const struct run_values *values)
 	return values->gdb_wait ? error_set("--gdb-wait: wait where? Give --gdb, too") : 0;
 }
 
-static struct machine_config configure(const struct run_values *values)
+static u64 memory_of(const struct run_values *values)
+{
+	return ALIGN_DOWN(values->memory, PAGE_BYTES);
+}
+
+static struct machine_config configure(const struct run_values *values, const struct boot_image *image)
 {
 	return (struct machine_config){
 		.name = values->name ? values->name : "",
-		.memory = ALIGN_DOWN(values->memory, PAGE_BYTES),
+		.memory = memory_of(values),
 		.cpus = values->cpus,
 		.paging = values->paging,
 		.vm_flags = (values->no_vpid ? THV_VM_NO_VPID : 0) |
@@ -139,6 +150,7 @@ static struct machine_config configure(const struct run_values *values)
 		.debug_exit = values->debug_exit,
 		.gdb = values->gdb,
 		.gdb_wait = values->gdb_wait,
+		.real_mode = image->loader->real_mode,
 	};
 }
 
@@ -227,7 +239,7 @@ static void dump_vcpus(struct machine *machine)
 
 /* ---- between ------------------------------------------------------------ */
 
-static int load(struct machine *machine, const struct linux_image *image)
+static int load(struct machine *machine, const struct boot_image *image)
 {
 	struct acpi_options acpi = {
 		.cpus = machine->config->cpus,
@@ -236,21 +248,21 @@ static int load(struct machine *machine, const struct linux_image *image)
 	};
 	u64 rsdp = acpi_build(&machine->memory, &acpi);
 
-	if (!rsdp || firmware_build(&machine->memory))
+	if (!rsdp || reset_vector_build(&machine->memory))
 		return -1;
-	return linux_load(image, &machine->memory, rsdp);
+	return boot_load(image, &machine->memory, rsdp);
 }
 
 static int run_machine(struct machine *machine, const struct machine_config *config,
-		       struct linux_image *image, bool keep_ledger)
+		       struct boot_image *image, bool keep_ledger)
 {
 	if (machine_prepare(machine, config) ||
 	    load(machine, image) ||
 	    machine_create(machine) ||
 	    (keep_ledger && ledger_keep(machine->vm) < 0) ||
-	    linux_start(image, machine->vcpu[0].fd))
+	    boot_start(image, machine->vcpu[0].fd))
 		return -1;
-	linux_close(image);
+	boot_close(image);
 	return machine_run(machine);
 }
 
@@ -274,30 +286,39 @@ static int finish(struct machine *machine, const struct run_values *values, int 
 	return status;
 }
 
+/* Whatever is wrong with the options is found here, before there is a VM */
+static int check(const struct run_values *values, struct boot_image *image)
+{
+	struct memory plan;
+
+	memory_plan(&plan, memory_of(values));
+	if (check_serial(values) || check_gdb(values))
+		return -1;
+	return boot_open(image, &values->files, &plan);
+}
+
 static int run(void *opaque)
 {
+	static struct boot_image image;
 	struct run_values *values = opaque;
-	struct machine_config config = configure(values);
-	struct linux_image image;
+	struct machine_config config;
 	struct machine machine;
-	struct memory plan;
 	int status, result;
 
-	memory_plan(&plan, config.memory);
-	if (check_serial(values) || check_gdb(values) ||
-	    linux_open(&image, &values->files, &plan)) {
+	if (check(values, &image)) {
 		fprintf(stderr, "thv run: %s\n", error_text());
 		return STATUS_USAGE;
 	}
+	config = configure(values, &image);
 	result = run_machine(&machine, &config, &image, values->stats || values->json);
 	status = finish(&machine, values, result);
-	linux_close(&image);
+	boot_close(&image);
 	return status;
 }
 
 const struct command cmd_run = {
 	.name = "run",
-	.summary = "run a Linux guest",
+	.summary = "run a guest",
 	.details = details,
 	.options = options,
 	.statuses = statuses,

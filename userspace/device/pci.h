@@ -43,15 +43,15 @@ struct pci_bar {
 struct pci_vector {
 	u64 address;		/* as the guest wrote them */
 	u32 data, control;
-	int fd;			/* eventfd, made when first needed; -1 */
+	int fd;			/* eventfd */
 	bool bound;		/* the module delivers what is signalled there */
 };
 
 struct pci_msix {
-	pthread_mutex_t lock;	/* guards all below, and the capability's control word */
+	pthread_mutex_t lock;	/* guards all below */
 	u32 vectors;		/* 0: no MSI-X */
-	u8 capability;		/* where in config space */
-	u32 bar;
+	u32 capability;		/* where in config space */
+	u16 control;		/* as the guest wrote it there: PCI_MSIX_FLAGS_* */
 	struct pci_vector *vector;
 	u64 pending[PCI_MSIX_VECTORS / 64];
 };
@@ -79,7 +79,8 @@ struct pci_function {
 	u32 capabilities;		/* end of those placed so far; 0: none yet */
 	struct pci_bar bar[PCI_BARS];
 	struct pci_msix msix;
-	bool intx;			/* the device wants an interrupt */
+	bool intx;			/* the device wants an interrupt: under the bus's irq_lock */
+	bool intx_off;			/* ... but the guest wants none of this kind: likewise */
 };
 
 /* A capability of @size bytes, header included: returns where it is in config space; 0: no room */
@@ -99,6 +100,12 @@ int pci_add(struct pci_function *function, struct machine *machine);
 bool pci_msix_enabled(struct pci_function *function);
 void pci_msix_signal(struct pci_function *function, u32 vector);
 void pci_intx(struct pci_function *function, bool level);
+
+/* msix.c's, for pci.c: the guest has written the control word; interrupts again after a restore */
+void pci_msix_control(struct pci_function *function, u16 control);
+void pci_msix_destroy(struct pci_function *function);
+void pci_msix_save(struct pci_function *function, struct state *state);
+int pci_msix_restore(struct pci_function *function, struct state_record *record);
 
 /* The function's config space, BARs and MSI-X: a record of that name */
 int pci_save(struct pci_function *function, const char *name, struct state *state);

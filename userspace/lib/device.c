@@ -168,6 +168,29 @@ int vm_signal_msi(int vm, u64 address, u32 data)
 			   device_no_sentences);
 }
 
+/* Who asks can do without: a sentence for each guest that writes nonsense would be too much */
+int vm_irqfd(int vm, int fd, u64 address, u32 data, bool on)
+{
+	struct thv_irqfd irqfd = {
+		.fd = fd,
+		.flags = on ? 0 : THV_IRQFD_DEASSIGN,
+		.msi = { .address = address, .data = data },
+	};
+
+	return ioctl(vm, THV_IRQFD, &irqfd);
+}
+
+int vm_doorbell(int vm, int fd, u64 address, bool on)
+{
+	struct thv_ioeventfd doorbell = {
+		.fd = fd,
+		.flags = on ? 0 : THV_IOEVENTFD_DEASSIGN,
+		.address = address,
+	};
+
+	return ioctl(vm, THV_IOEVENTFD, &doorbell);
+}
+
 int vm_stats(int vm, struct thv_vm_stats *stats)
 {
 	memset(stats, 0, sizeof(*stats));

@@ -50,6 +50,10 @@ int vm_create(int device, struct thv_create_vm *vm);
 int vm_set_memory(int vm, const struct thv_memory *memory);
 int vm_create_vcpu(int vm, u32 id);
 int vm_signal_msi(int vm, u64 address, u32 data);	/* the number of vCPUs reached */
+/* An eventfd that delivers this interrupt from now on, or no more. errno tells; no text. */
+int vm_irqfd(int vm, int fd, u64 address, u32 data, bool on);
+/* An eventfd that a guest's write to @address signals, or no more. Likewise. */
+int vm_doorbell(int vm, int fd, u64 address, bool on);
 int vm_stats(int vm, struct thv_vm_stats *stats);
 
 struct thv_run *vcpu_map(int vcpu);			/* NULL on error */

@@ -12,7 +12,8 @@
  *
  * Life. The device's create(machine) allocates its struct, opens what it needs, fills in
  * kind, name, features, queues and config of the struct virtio_device, and calls
- * virtio_create(). Then the driver in the guest comes and goes:
+ * virtio_create(). It makes all descriptors there: later none can be opened (vmm/thread.h).
+ * Then the driver in the guest comes and goes:
  *
  *	start()		the driver is ready: features are agreed on, queues may be used
  *	notify()	it has put buffers into a queue; a call may come for nothing
@@ -44,6 +45,7 @@
 #include "device/pci.h"
 #include "lib/types.h"
 #include "vmm/events.h"
+#include "vmm/thread.h"
 
 struct machine;
 struct memory;
@@ -154,16 +156,17 @@ size_t chain_put(const struct virtqueue_chain *chain, u64 offset, const void *fr
 u32 chain_slice(const struct virtqueue_chain *chain, bool write, u64 offset, u64 length,
 		struct iovec *iov);
 
-/* ---- the device (device.c, pci.c) ------------------------------------------- */
+/* ---- the device (virtio.c, transport.c) ------------------------------------------- */
 
 /**
- * struct virtio_device - one device. The first five are filled in before virtio_create().
+ * struct virtio_device - one device. The first six are filled in before virtio_create().
  * @kind: see there.
  * @name: what errors, states and the thread call this one: "disk 0".
  * @features: what it offers, 1ULL << VIRTIO_BLK_F_* and so on; the transport's own are added.
  * @queues: how many, at most VIRTIO_QUEUES.
  * @config: its config space, kind->config_size bytes, in the device's own struct; it is
  *	written to by virtio_config_set() only once there is a guest.
+ * @network: its worker makes connections of its own (THREAD_NETWORK).
  * @agreed: features that the driver took, too; valid from start() on.
  * @events: the worker's event loop; the device may add sources after virtio_create().
  * @queue: the queues.
@@ -174,35 +177,34 @@ struct virtio_device {
 	u64 features;
 	u32 queues;
 	void *config;
+	bool network;
 
 	u64 agreed;
 	struct events events;
 	struct virtqueue *queue;
 
-	/* The rest is pci.c's and device.c's own */
+	/* The rest is virtio.c's and transport.c's own */
 	struct machine *machine;
 	struct pci_function function;
-	pthread_t worker;
-	bool has_worker;
+	struct thread worker;
 	pthread_mutex_t registers;	/* one access of a vCPU at a time; never the worker's */
 	u32 feature_select[2];		/* which half: the device's, the driver's */
 	u64 wanted;			/* features the driver has written */
 	u16 selected;			/* queue */
 	u16 config_vector;
-	u64 notify_base;		/* guest-physical; 0: not decoded */
 
-	pthread_mutex_t lock;		/* guards all up to the blank line; held for moments only */
+	pthread_mutex_t lock;		/* guards the next three and *config; held for moments only */
 	u8 status;
 	u8 generation;
 	u8 isr;
 
-	pthread_mutex_t call_lock;	/* one caller of virtio_call() at a time */
-	struct event_source call_source;
+	pthread_mutex_t call_lock;	/* guards has_worker; one virtio_call() at a time */
+	bool has_worker;		/* it runs; else callers do its work */
+	struct event_source call_source, written_source;
+	pthread_mutex_t called_lock;	/* guards call */
+	pthread_cond_t called;
 	void (*call)(struct virtio_device *device, void *opaque);
 	void *call_opaque;
-	pthread_cond_t called;
-	pthread_mutex_t call_state;	/* guards call */
-	struct event_source written_source;
 
 	bool running;			/* worker: between start() and stop() */
 	bool broken;			/* worker: until the next reset */
@@ -225,7 +227,10 @@ static inline bool virtio_has(const struct virtio_device *device, u32 feature)
 /* Change the config space and tell the driver. Any thread. */
 void virtio_config_set(struct virtio_device *device, u32 offset, const void *data, u32 length);
 
-/* Have call(device, opaque) on the worker thread, and wait until it is done. Any other thread. */
+/*
+ * Have call(device, opaque) on the worker thread, and wait until it is done. Any other thread.
+ * Before the worker has begun, the caller does it itself.
+ */
 void virtio_call(struct virtio_device *device,
 		 void (*call)(struct virtio_device *device, void *opaque), void *opaque);
 

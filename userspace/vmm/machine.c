@@ -138,6 +138,22 @@ int machine_prepare(struct machine *machine, const struct machine_config *config
 	return memory_create(&machine->memory, config->memory, config->name, config->hugepages);
 }
 
+/* Shadow paging has no real mode, whatever the processor has */
+static int check_real_mode(const struct machine *machine)
+{
+	u32 paging = machine->config->paging;
+	u64 used = machine->info.used;
+
+	if (!machine->config->real_mode)
+		return 0;
+	if (paging == THV_PAGING_SHADOW ||
+	    (paging == THV_PAGING_DEFAULT && !(used & THV_FEATURE_EPT)))
+		return error_set("the guest starts in real mode, which shadow paging has not; give --paging ept on a processor that has EPT");
+	if (!(used & THV_FEATURE_UNRESTRICTED))
+		return error_set("the guest starts in real mode, and this processor has none for guests (no unrestricted guest): start one that begins in protected mode (--boot linux, pvh, multiboot)");
+	return 0;
+}
+
 static int check_limits(const struct machine *machine)
 {
 	const struct machine_config *config = machine->config;
@@ -150,7 +166,7 @@ static int check_limits(const struct machine *machine)
 	if (machine->info.guest_phys_bits < 64 && end >> machine->info.guest_phys_bits)
 		return error_set("--mem: a guest here can address %llu MiB at most; give it less",
 				 1ULL << (machine->info.guest_phys_bits - 20));
-	return 0;
+	return check_real_mode(machine);
 }
 
 static int create_vm(struct machine *machine)

@@ -25,6 +25,7 @@
 struct gdb;
 struct ioapic;
 struct machine;
+struct pci;
 struct state_part;
 struct thread;
 struct vcpu;
@@ -67,6 +68,7 @@ struct machine_config {
 	u32 debug_exit;			/* a port, or 0 */
 	const char *gdb;		/* where a debugger connects, or NULL */
 	bool gdb_wait;			/* nothing runs before it says so */
+	bool real_mode;			/* the guest begins in real mode */
 };
 
 /* Tear-down, in the reverse order of machine_at_end() */
@@ -85,6 +87,7 @@ struct machine {
 	struct bus bus;
 	struct events events;
 	struct ioapic *ioapic;
+	struct pci *pci;		/* NULL: nobody has asked for it yet */
 	struct vcpu *vcpu;		/* config->cpus of them */
 	struct hold hold;
 	struct gdb *gdb;		/* NULL: there is none */

@@ -13,7 +13,7 @@
 #include "boot/boot.h"
 #include "lib/error.h"
 
-int firmware_build(const struct memory *memory)
+int reset_vector_build(const struct memory *memory)
 {
 	static const u8 code[] = {
 		0xb0, ACPI_RESET_VALUE,				/* mov al, VALUE */
