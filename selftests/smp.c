@@ -122,7 +122,7 @@ static u64 lock_on_one_cpu(FIXTURE_DATA(smp) *self, u64 turns)
 
 	pin_all(0);
 	for (i = 0; i < VCPUS; i++) {
-		guest_start(self->vcpu[i], guest_smp_lock, i, turns);
+		guest_start(self->vcpu[i], guest_smp_lock, VCPUS, turns);
 		start(&self->thread[i], self->vcpu[i]);
 	}
 	for (i = 0; i < VCPUS; i++)
@@ -132,7 +132,7 @@ static u64 lock_on_one_cpu(FIXTURE_DATA(smp) *self, u64 turns)
 
 TEST_F(smp, who_waits_for_a_lock_gives_way)
 {
-	enum { TURNS = 200 };
+	enum { TURNS = 50 };
 	u64 us = lock_on_one_cpu(self, TURNS);
 
 	EXPECT_EQ(VCPUS * TURNS, *AT(TOTAL));

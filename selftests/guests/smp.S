@@ -20,6 +20,7 @@
 #define ACKS		(DATA + 0x100)
 #define GENERATION	(DATA + 0x140)	/* that every vCPU has to see */
 #define OVER		(DATA + 0x180)
+#define READY		(DATA + 0x1c0)	/* vCPUs that wait for the others */
 #define RECEIVED	(DATA + 0x200)	/* a word for each vCPU: interrupts */
 #define PROGRESS	(DATA + 0x400)	/* 64 bytes for each vCPU */
 #define STACKS		(DATA + 0x20000)
@@ -73,12 +74,16 @@ entry hook_shootdown
 	ret
 
 /*
- * (id, turns): under a lock that is fair, and so stops all as soon as the next in line has no CPU, add to
- * a total in two steps.
+ * (vCPUs, turns): when all are there, under a lock that is fair, and so stops all as soon as the next in line
+ * has no CPU, add to a total in two steps.
  */
 entry lock
 	mov	%rsi, %r8
 	sti			/* Bochs 2.7 keeps the host's interrupts from a guest that has them off */
+	lock incq READY
+5:	pause
+	cmp	%rdi, READY
+	jb	5b
 1:	mov	$1, %eax
 	lock xadd %rax, TICKET
 2:	cmp	%rax, SERVING
