@@ -129,6 +129,22 @@ static void driver_machine(const struct machine_config *config)
 		exit(99);
 }
 
+extern const struct device *const __start_thv_devices[], *const __stop_thv_devices[];
+
+/* All devices that are linked, as the configuration wants them */
+unused_here
+static void driver_create(void)
+{
+	const struct device *const *device;
+
+	for (device = __start_thv_devices; device < __stop_thv_devices; device++) {
+		if ((*device)->create(&driver_vm)) {
+			printf("# %s: %s\n", (*device)->name, error_text());
+			exit(99);
+		}
+	}
+}
+
 unused_here
 static void driver_begin(void)
 {

@@ -14,14 +14,16 @@
 #include "lib/ledger.h"
 #include "vmm/channel.h"
 #include "vmm/machine.h"
+#include "vmm/net.h"
 #include "vmm/terminal.h"
 #include "vmm/vcpu.h"
 
 struct run_values {
 	struct boot_files files;
-	u64 memory;
+	u64 memory, balloon;
 	u32 cpus, paging, debug_exit;
-	const char *name, *serial, *serial2, *gdb;
+	const char *name, *serial, *serial2, *console, *balloon_control, *gdb;
+	struct option_list nets;
 	bool no_vpid, no_huge, no_apicv, no_pml, no_ept_ad, hugepages, stats, json, trace_io, gdb_wait;
 };
 
@@ -56,6 +58,16 @@ static const struct option_row options[] = {
 	  option_text, FIELD(serial), .initial = "stdio" },
 	{ "serial2", "WHERE", "give the guest a second serial port (ttyS1), likewise",
 	  option_text, FIELD(serial2) },
+	{ "console", "WHERE", "give the guest a virtio console (hvc0), likewise",
+	  option_text, FIELD(console) },
+	{ "net", "NETWORK",
+	  "give the guest a virtio network card, plugged into user (NAT, without privileges), tap=IF, or switch=NAME (guests of this user); more words after commas: mac=ADDRESS; for user hostfwd=tcp:127.0.0.1:2222-:22, and loopback, which lets the guest reach the host's 127.0.0.1 as 10.0.2.2; again for one more card",
+	  option_list, FIELD(nets) },
+	{ "balloon", "SIZE", "give the guest a balloon, which takes so much of its memory to begin with",
+	  option_size, FIELD(balloon), .minimum = PAGE_BYTES, .maximum = 16ULL << 40 },
+	{ "balloon-control", "WHERE",
+	  "... of no size to begin with unless told; a line with a size, sent there (pty, socket:PATH), is its new one, an empty line asks",
+	  option_text, FIELD(balloon_control) },
 	{ "debug-exit", "PORT",
 	  "give the guest an I/O port (0xf4 unless told) that ends the VM: the lowest byte of what is written there is the exit status",
 	  option_number, FIELD(debug_exit), .implied = "0xf4", .minimum = 1, .maximum = 0xffff },
@@ -106,17 +118,38 @@ static const struct option_status statuses[] = {
 
 /* ---- before ------------------------------------------------------------- */
 
-static int check_serial(const struct run_values *values)
+/* Of all that may be connected to standard output, one is */
+static int check_channels(const struct run_values *values)
 {
-	if (channel_check("serial", values->serial))
-		return -1;
-	if (!values->serial2)
-		return 0;
-	if (channel_check("serial2", values->serial2))
-		return -1;
-	if (channel_uses_stdio(values->serial) && channel_uses_stdio(values->serial2))
-		return error_set("--serial2 %s: the first serial port has standard output already; give that another --serial",
-				 values->serial2);
+	const struct { const char *option, *where; } channels[] = {
+		{ "serial", values->serial }, { "serial2", values->serial2 }, { "console", values->console },
+		{ "balloon-control", values->balloon_control },
+	};
+	const char *user = NULL;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(channels); i++) {
+		if (!channels[i].where)
+			continue;
+		if (channel_check(channels[i].option, channels[i].where))
+			return -1;
+		if (!channel_uses_stdio(channels[i].where))
+			continue;
+		if (user)
+			return error_set("--%s %s: --%s has standard output already; give that another place",
+					 channels[i].option, channels[i].where, user);
+		user = channels[i].option;
+	}
+	return 0;
+}
+
+static int check_nets(const struct run_values *values)
+{
+	u32 i;
+
+	for (i = 0; i < values->nets.count; i++)
+		if (net_check(values->nets.text[i]))
+			return -1;
 	return 0;
 }
 
@@ -147,6 +180,10 @@ static struct machine_config configure(const struct run_values *values, const st
 		.hugepages = values->hugepages,
 		.trace_io = values->trace_io,
 		.serial = { values->serial, values->serial2 },
+		.console = values->console,
+		.nets = values->nets,
+		.balloon = values->balloon,
+		.balloon_control = values->balloon_control,
 		.debug_exit = values->debug_exit,
 		.gdb = values->gdb,
 		.gdb_wait = values->gdb_wait,
@@ -286,13 +323,22 @@ static int finish(struct machine *machine, const struct run_values *values, int 
 	return status;
 }
 
+static int check_balloon(const struct run_values *values)
+{
+	if ((values->balloon || values->balloon_control) && values->hugepages)
+		return error_set("--balloon: pages of 2 MiB cannot be taken in parts; leave out --hugepages");
+	if (values->balloon >= memory_of(values))
+		return error_set("--balloon: this is all of the guest's memory (--mem); make it smaller");
+	return 0;
+}
+
 /* Whatever is wrong with the options is found here, before there is a VM */
 static int check(const struct run_values *values, struct boot_image *image)
 {
 	struct memory plan;
 
 	memory_plan(&plan, memory_of(values));
-	if (check_serial(values) || check_gdb(values))
+	if (check_channels(values) || check_nets(values) || check_balloon(values) || check_gdb(values))
 		return -1;
 	return boot_open(image, &values->files, &plan);
 }

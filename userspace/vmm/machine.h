@@ -16,6 +16,7 @@
 
 #include <thv.h>
 
+#include "lib/options.h"
 #include "lib/types.h"
 #include "vmm/bus.h"
 #include "vmm/events.h"
@@ -65,6 +66,10 @@ struct machine_config {
 	bool hugepages;
 	bool trace_io;
 	const char *serial[SERIAL_PORTS];	/* kinds of channel; NULL: no such port */
+	const char *console;		/* a kind of channel; NULL: no virtio console */
+	struct option_list nets;	/* as after --net, one a card */
+	u64 balloon;			/* its first size */
+	const char *balloon_control;	/* a kind of channel; without both there is no balloon */
 	u32 debug_exit;			/* a port, or 0 */
 	const char *gdb;		/* where a debugger connects, or NULL */
 	bool gdb_wait;			/* nothing runs before it says so */
