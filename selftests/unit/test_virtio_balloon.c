@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// sources: userspace/device/virtio_balloon.c userspace/vmm/channel.c userspace/vmm/terminal.c userspace/lib/socket.c
+// sources: userspace/device/virtio_balloon.c userspace/vmm/channel.c userspace/vmm/terminal.c userspace/vmm/tidy.c userspace/lib/socket.c
 // sources: userspace/virtio/queue.c userspace/virtio/transport.c userspace/virtio/virtio.c userspace/device/pci.c userspace/device/msix.c
 // sources: userspace/vmm/bus.c userspace/vmm/memory.c userspace/vmm/events.c userspace/vmm/state.c userspace/vmm/thread.c userspace/lib/error.c userspace/lib/options.c
 /* The balloon: which pages the host gets, which it must not, and how its target is changed. */

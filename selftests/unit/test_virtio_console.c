@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// sources: userspace/device/virtio_console.c userspace/vmm/channel.c userspace/vmm/terminal.c userspace/lib/socket.c
+// sources: userspace/device/virtio_console.c userspace/vmm/channel.c userspace/vmm/terminal.c userspace/vmm/tidy.c userspace/lib/socket.c
 // sources: userspace/virtio/queue.c userspace/virtio/transport.c userspace/virtio/virtio.c userspace/device/pci.c userspace/device/msix.c
 // sources: userspace/vmm/bus.c userspace/vmm/memory.c userspace/vmm/events.c userspace/vmm/state.c userspace/vmm/thread.c userspace/lib/error.c
 /* The virtio console, between a driver and somebody at a socket who may be slow, or not there. */
 #include <errno.h>
-#include <stdarg.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -18,14 +17,6 @@ static char path[] = "/tmp/thv-console-XXXXXX", place[64];
 static struct machine_config config = { .memory = DRIVER_MEMORY, .console = place };
 static struct driver driver;
 static u64 buffers, text;
-
-/* What a channel's end does; here it has none */
-void machine_end(struct machine *machine, int status, const char *reason, ...)
-{
-	(void)machine;
-	(void)status;
-	(void)reason;
-}
 
 static void make_machine(void)
 {

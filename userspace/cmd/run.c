@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* thv run: from the command line to a machine, and from its end to an exit status. */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include "lib/json.h"
 #include "lib/ledger.h"
 #include "vmm/channel.h"
+#include "vmm/cpuset.h"
 #include "vmm/machine.h"
 #include "vmm/net.h"
 #include "vmm/terminal.h"
@@ -21,7 +23,8 @@
 struct run_values {
 	struct boot_files files;
 	u64 memory, balloon;
-	u32 cpus, paging, debug_exit;
+	u32 cpus, paging, debug_exit, device_fd, sandbox;
+	struct cpuset cpuset;
 	const char *name, *serial, *serial2, *console, *balloon_control, *gdb;
 	struct option_list nets;
 	bool no_vpid, no_huge, no_apicv, no_pml, no_ept_ad, hugepages, stats, json, trace_io, gdb_wait;
@@ -32,7 +35,10 @@ struct run_values {
 /* In the order of enum thv_paging */
 static const char *const pagings[] = { "default", "ept", "shadow", NULL };
 
-#define SERIAL_KINDS	"stdio, stdout (no input), pty, file:PATH, socket:PATH or null"
+enum { SANDBOX_ON, SANDBOX_OFF };
+static const char *const sandboxes[] = { "on", "off", NULL };
+
+#define SERIAL_KINDS	"stdio, stdout (no input), pty, file:PATH, socket:PATH, fd:N (an open descriptor) or null"
 
 static const struct option_row options[] = {
 	{ "kernel", "FILE", "what to start: a Linux kernel (a bzImage, which distributions call vmlinuz), an ELF kernel for PVH or multiboot, or a flat real-mode image",
@@ -52,6 +58,9 @@ static const struct option_row options[] = {
 	  .maximum = 16ULL << 40 },
 	{ "cpus", "N", "the guest's processors",
 	  option_number, FIELD(cpus), .initial = "1", .minimum = 1, .maximum = THV_MAX_VCPUS },
+	{ "cpuset", "LIST",
+	  "run vCPUs on these CPUs of the host only, as in 0-1,3: vCPU n on the n-th of them, and from the first again when there are more vCPUs",
+	  option_cpuset, FIELD(cpuset) },
 	{ "name", "NAME", "what reports call the VM; without it, vm- and its number",
 	  option_text, FIELD(name) },
 	{ "serial", "WHERE", "the first serial port (ttyS0): " SERIAL_KINDS,
@@ -85,6 +94,10 @@ static const struct option_row options[] = {
 	  option_flag, FIELD(no_ept_ad) },
 	{ "hugepages", NULL, "take guest memory from the host's reserved 2 MiB pages",
 	  option_flag, FIELD(hugepages) },
+	{ "device-fd", "N", "use /dev/thv, open as descriptor N, instead of opening it",
+	  option_number, FIELD(device_fd), .minimum = 3, .maximum = 1 << 20 },
+	{ "sandbox", "HOW", "give up all rights that the running machine does not need",
+	  option_choice, FIELD(sandbox), .initial = "on", .choices = sandboxes },
 	{ "gdb", "WHERE",
 	  "let a debugger connect there (gdb: target remote WHERE): " GDB_WHERE "; without HOST, from this machine only",
 	  option_text, FIELD(gdb) },
@@ -160,6 +173,15 @@ static int check_gdb(const struct run_values *values)
 	return values->gdb_wait ? error_set("--gdb-wait: wait where? Give --gdb, too") : 0;
 }
 
+/* The commonest mistake is one that is not passed on; what it is, the module tells */
+static int check_device(const struct run_values *values)
+{
+	if (!values->device_fd || fcntl(values->device_fd, F_SETFD, FD_CLOEXEC) >= 0)
+		return 0;
+	return error_set("--device-fd %u: no such descriptor is open; as in: thv run --device-fd 3 3<>/dev/thv",
+			 values->device_fd);
+}
+
 static u64 memory_of(const struct run_values *values)
 {
 	return ALIGN_DOWN(values->memory, PAGE_BYTES);
@@ -187,6 +209,9 @@ static struct machine_config configure(const struct run_values *values, const st
 		.debug_exit = values->debug_exit,
 		.gdb = values->gdb,
 		.gdb_wait = values->gdb_wait,
+		.device_fd = values->device_fd,
+		.no_sandbox = values->sandbox == SANDBOX_OFF,
+		.cpuset = &values->cpuset,
 		.real_mode = image->loader->real_mode,
 	};
 }
@@ -338,7 +363,8 @@ static int check(const struct run_values *values, struct boot_image *image)
 	struct memory plan;
 
 	memory_plan(&plan, memory_of(values));
-	if (check_channels(values) || check_nets(values) || check_balloon(values) || check_gdb(values))
+	if (check_channels(values) || check_nets(values) || check_balloon(values) || check_gdb(values) ||
+	    check_device(values))
 		return -1;
 	return boot_open(image, &values->files, &plan);
 }

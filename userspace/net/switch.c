@@ -529,6 +529,7 @@ static int open_switch(struct net *net, const struct net_config *config)
 	return failed ? -1 : 0;
 }
 
+/* In its sandbox the launcher cannot remove its socket: then whoever joins next does */
 static void close_switch(struct net *net)
 {
 	struct port *port = (struct port *)net;

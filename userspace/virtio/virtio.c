@@ -425,6 +425,8 @@ int virtio_create(struct virtio_device *device, struct machine *machine)
 	    machine_at_end(machine, destroy, device) ||	/* before the function's interrupts end */
 	    state_add(machine, device->name, save, restore, device))
 		return -1;
+	if (device->network && sandbox_keep_network(&machine->sandbox))
+		return -1;
 	name_thread(device, name, sizeof(name));
 	thread_start(machine, &device->worker, device->network ? THREAD_NETWORK : THREAD_DEVICE, name,
 		     work, device);

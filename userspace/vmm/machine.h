@@ -22,7 +22,9 @@
 #include "vmm/events.h"
 #include "vmm/hold.h"
 #include "vmm/memory.h"
+#include "vmm/sandbox.h"
 
+struct cpuset;
 struct gdb;
 struct ioapic;
 struct machine;
@@ -47,6 +49,7 @@ struct vcpu;
 	END(MACHINE_CHECK, 115, "a machine check while entering the guest")		\
 	END(STOPPED, 116, "another process stopped the VM")				\
 	END(MODULE, 117, "the module failed: the VM is dead")				\
+	END(SANDBOX, 118, "the launcher called what its sandbox does not allow")	\
 	END(SIGNAL, 128, "plus a signal's number: ended by that signal")
 
 enum machine_end {
@@ -73,6 +76,9 @@ struct machine_config {
 	u32 debug_exit;			/* a port, or 0 */
 	const char *gdb;		/* where a debugger connects, or NULL */
 	bool gdb_wait;			/* nothing runs before it says so */
+	u32 device_fd;			/* an open /dev/thv; 0: open it */
+	bool no_sandbox;
+	const struct cpuset *cpuset;	/* of the vCPUs; NULL: any CPU */
 	bool real_mode;			/* the guest begins in real mode */
 };
 
@@ -99,6 +105,7 @@ struct machine {
 	struct machine_finish *finishes;
 	struct state_part *states;	/* what each device saves: state.h */
 	struct thread *threads;		/* thread.h: in the order they begin in */
+	struct sandbox_plan sandbox;	/* what devices need, said in create() */
 
 	atomic_bool ending;		/* set once, by the first machine_end() */
 	int status;			/* of that one; read after the threads have ended */
