@@ -7,7 +7,7 @@
  *	static struct driver driver;
  *
  *	driver_machine(&config);		a machine, to create() devices in
- *	rng_create(&driver_vm);
+ *	driver_devices();			those among the test's sources
  *	driver_begin();				their threads run
  *	driver_find(&driver, 1);		the function in slot 1
  *	driver_start(&driver, features);	up to DRIVER_OK, each queue with 16 entries
@@ -39,7 +39,9 @@
 #include "vmm/state.h"
 
 #define DRIVER_MEMORY	(8ull << 20)
+#ifndef DRIVER_RING
 #define DRIVER_RING	16		/* entries of each queue */
+#endif
 #define DRIVER_QUEUES	8
 #define DRIVER_FDS	1024
 #define DRIVER_WAIT_MS	10000		/* for what must come */
@@ -147,18 +149,17 @@ static void driver_machine(const struct machine_config *config)
 
 extern const struct device *const __start_thv_devices[], *const __stop_thv_devices[];
 
-/* All devices that are linked, as the configuration wants them */
+/* All devices among the test's sources; 0, or -1 with the error text */
 unused_here
-static void driver_create(void)
+static int driver_devices(void)
 {
 	const struct device *const *device;
 
-	for (device = __start_thv_devices; device < __stop_thv_devices; device++) {
-		if ((*device)->create(&driver_vm)) {
-			printf("# %s: %s\n", (*device)->name, error_text());
-			exit(99);
-		}
-	}
+	for (device = __start_thv_devices; device < __stop_thv_devices; device++)
+		if (((*device)->check && (*device)->check(driver_vm.config)) ||
+		    (*device)->create(&driver_vm))
+			return -1;
+	return 0;
 }
 
 unused_here

@@ -24,7 +24,10 @@ static u64 list;
 static void make_machine(void)
 {
 	driver_machine(&config);
-	driver_create();
+	if (driver_devices()) {
+		printf("# %s\n", error_text());
+		exit(99);
+	}
 	driver_begin();
 	driver_find(&driver, 1);
 }

@@ -26,7 +26,10 @@ static u64 buffers;		/* guest-physical: where frames go to and come from */
 static void make_machine(void)
 {
 	driver_machine(&config);
-	driver_create();
+	if (driver_devices()) {
+		printf("# %s\n", error_text());
+		exit(99);
+	}
 	driver_begin();
 	driver_find(&driver, 1);
 }

@@ -16,7 +16,6 @@
 #include "vmm/channel.h"
 #include "vmm/cpuset.h"
 #include "vmm/machine.h"
-#include "vmm/net.h"
 #include "vmm/terminal.h"
 #include "vmm/vcpu.h"
 
@@ -26,8 +25,9 @@ struct run_values {
 	u32 cpus, paging, debug_exit, device_fd, sandbox;
 	struct cpuset cpuset;
 	const char *name, *serial, *serial2, *console, *balloon_control, *gdb;
-	struct option_list nets;
-	bool no_vpid, no_huge, no_apicv, no_pml, no_ept_ad, hugepages, stats, json, trace_io, gdb_wait;
+	bool no_vpid, no_huge, no_apicv, no_pml, no_ept_ad, hugepages, stats, json, trace_io, gdb_wait,
+	     rng;
+	struct option_list disks, nets;
 };
 
 #define FIELD(member)	.field = offsetof(struct run_values, member)
@@ -67,16 +67,21 @@ static const struct option_row options[] = {
 	  option_text, FIELD(serial), .initial = "stdio" },
 	{ "serial2", "WHERE", "give the guest a second serial port (ttyS1), likewise",
 	  option_text, FIELD(serial2) },
-	{ "console", "WHERE", "give the guest a virtio console (hvc0), likewise",
-	  option_text, FIELD(console) },
+	{ "disk", "path=FILE[,...]",
+	  "give the guest a disk (/dev/vda, vdb, ...): a raw image or block device; also ro (read-only), offset=BYTES and size=SIZE (a region of it), overlay=FILE (what is written goes there), discard; again for more disks",
+	  option_list, FIELD(disks) },
 	{ "net", "NETWORK",
 	  "give the guest a virtio network card, plugged into user (NAT, without privileges), tap=IF, or switch=NAME (guests of this user); more words after commas: mac=ADDRESS; for user hostfwd=tcp:127.0.0.1:2222-:22, and loopback, which lets the guest reach the host's 127.0.0.1 as 10.0.2.2; again for one more card",
 	  option_list, FIELD(nets) },
+	{ "console", "WHERE", "give the guest a virtio console (hvc0): as a serial port",
+	  option_text, FIELD(console) },
 	{ "balloon", "SIZE", "give the guest a balloon, which takes so much of its memory to begin with",
 	  option_size, FIELD(balloon), .minimum = PAGE_BYTES, .maximum = 16ULL << 40 },
 	{ "balloon-control", "WHERE",
 	  "... of no size to begin with unless told; a line with a size, sent there (pty, socket:PATH), is its new one, an empty line asks",
 	  option_text, FIELD(balloon_control) },
+	{ "rng", NULL, "give the guest the host's random numbers (/dev/hwrng)",
+	  option_flag, FIELD(rng) },
 	{ "debug-exit", "PORT",
 	  "give the guest an I/O port (0xf4 unless told) that ends the VM: the lowest byte of what is written there is the exit status",
 	  option_number, FIELD(debug_exit), .implied = "0xf4", .minimum = 1, .maximum = 0xffff },
@@ -156,16 +161,6 @@ static int check_channels(const struct run_values *values)
 	return 0;
 }
 
-static int check_nets(const struct run_values *values)
-{
-	u32 i;
-
-	for (i = 0; i < values->nets.count; i++)
-		if (net_check(values->nets.text[i]))
-			return -1;
-	return 0;
-}
-
 static int check_gdb(const struct run_values *values)
 {
 	if (values->gdb)
@@ -207,6 +202,8 @@ static struct machine_config configure(const struct run_values *values, const st
 		.balloon = values->balloon,
 		.balloon_control = values->balloon_control,
 		.debug_exit = values->debug_exit,
+		.disks = values->disks,
+		.rng = values->rng,
 		.gdb = values->gdb,
 		.gdb_wait = values->gdb_wait,
 		.device_fd = values->device_fd,
@@ -348,25 +345,18 @@ static int finish(struct machine *machine, const struct run_values *values, int 
 	return status;
 }
 
-static int check_balloon(const struct run_values *values)
-{
-	if ((values->balloon || values->balloon_control) && values->hugepages)
-		return error_set("--balloon: pages of 2 MiB cannot be taken in parts; leave out --hugepages");
-	if (values->balloon >= memory_of(values))
-		return error_set("--balloon: this is all of the guest's memory (--mem); make it smaller");
-	return 0;
-}
-
-/* Whatever is wrong with the options is found here, before there is a VM */
-static int check(const struct run_values *values, struct boot_image *image)
+/* Whatever is wrong with the options is found here, before there is a VM; then they are @config */
+static int check(const struct run_values *values, struct boot_image *image,
+		 struct machine_config *config)
 {
 	struct memory plan;
 
 	memory_plan(&plan, memory_of(values));
-	if (check_channels(values) || check_nets(values) || check_balloon(values) || check_gdb(values) ||
-	    check_device(values))
+	if (check_channels(values) || check_gdb(values) || check_device(values) ||
+	    boot_open(image, &values->files, &plan))
 		return -1;
-	return boot_open(image, &values->files, &plan);
+	*config = configure(values, image);
+	return machine_check(config);
 }
 
 static int run(void *opaque)
@@ -377,11 +367,10 @@ static int run(void *opaque)
 	struct machine machine;
 	int status, result;
 
-	if (check(values, &image)) {
+	if (check(values, &image, &config)) {
 		fprintf(stderr, "thv run: %s\n", error_text());
 		return STATUS_USAGE;
 	}
-	config = configure(values, &image);
 	result = run_machine(&machine, &config, &image, values->stats || values->json);
 	status = finish(&machine, values, result);
 	boot_close(&image);

@@ -38,6 +38,11 @@ struct balloon {
 	struct virtqueue_chain chain;
 };
 
+static void nothing(void *opaque)
+{
+	(void)opaque;
+}
+
 /* ---- pages ---------------------------------------------------------------- */
 
 /* Pages one after the other, upwards or downwards: given back with one call */
@@ -73,8 +78,9 @@ static void add(const struct balloon *balloon, struct run *run, u32 page)
 }
 
 /* A chain of page numbers, 32 bits each */
-static void inflate(struct balloon *balloon)
+static void inflate(void *opaque)
 {
+	struct balloon *balloon = opaque;
 	struct run run = { 0, 0 };
 	u32 page[PAGES], i;
 	u64 offset = 0;
@@ -90,9 +96,9 @@ static void inflate(struct balloon *balloon)
 }
 
 /* A chain that is the free pages themselves, as if for us to write to */
-static void report(struct balloon *balloon)
+static void report(void *opaque)
 {
-	const struct virtqueue_chain *chain = &balloon->chain;
+	const struct virtqueue_chain *chain = &((struct balloon *)opaque)->chain;
 	u32 i;
 
 	for (i = chain->readables; i < chain->readables + chain->writables; i++) {
@@ -104,15 +110,10 @@ static void report(struct balloon *balloon)
 	}
 }
 
-/* A page that comes back to the guest is made when it is touched: nothing to do */
-static void deflate(struct balloon *balloon)
-{
-	(void)balloon;
-}
-
 static void notify(struct virtio_device *device, u32 queue)
 {
-	static void (*const serve[QUEUES])(struct balloon *balloon) = { inflate, deflate, report };
+	/* A page that is taken out again is made when it is touched: nothing to do */
+	static void (*const serve[QUEUES])(void *opaque) = { inflate, nothing, report };
 	struct balloon *balloon = container_of(device, struct balloon, device);
 
 	while (virtqueue_pop(&device->queue[queue], &balloon->chain)) {
@@ -176,11 +177,6 @@ static void receive(void *opaque, const u8 *data, size_t length)
 	}
 }
 
-static void nothing(void *opaque)
-{
-	(void)opaque;
-}
-
 static void no_end(void *opaque, int signal)
 {
 	(void)opaque;
@@ -235,4 +231,13 @@ static int create(struct machine *machine)
 	return balloon->control ? 0 : -1;
 }
 
-DEVICE(virtio_balloon, create);
+static int check(const struct machine_config *config)
+{
+	if ((config->balloon || config->balloon_control) && config->hugepages)
+		return error_set("--balloon: pages of 2 MiB cannot be taken in parts; leave out --hugepages");
+	if (config->balloon >= config->memory)
+		return error_set("--balloon: this is all of the guest's memory (--mem); make it smaller");
+	return 0;
+}
+
+DEVICE(virtio_balloon, create, .check = check);

@@ -190,4 +190,9 @@ static int create(struct machine *machine)
 	return 0;
 }
 
-DEVICE(virtio_net, create);
+static int check(const struct machine_config *config)
+{
+	return net_check(&config->nets);
+}
+
+DEVICE(virtio_net, create, .check = check);

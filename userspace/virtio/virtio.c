@@ -342,15 +342,20 @@ static int restore(void *opaque, const char *name, const struct state *state)
 
 /* ---- building ------------------------------------------------------------------- */
 
+static void stop_for_good(struct virtio_device *device, void *unused)
+{
+	(void)unused;
+	stop(device);
+}
+
 static void destroy(void *opaque)
 {
 	struct virtio_device *device = opaque;
 	u32 index;
 
+	virtio_call(device, stop_for_good, NULL);	/* the worker may do what we may not */
 	events_stop(&device->events);
 	thread_join(&device->worker);
-	device->has_worker = false;
-	stop(device);
 	for (index = 0; index < device->queues; index++)
 		close(device->queue[index].doorbell);
 	close(device->call_source.fd);

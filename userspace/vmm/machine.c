@@ -188,6 +188,16 @@ static int create_vm(struct machine *machine)
 
 extern const struct device *const __start_thv_devices[], *const __stop_thv_devices[];
 
+int machine_check(const struct machine_config *config)
+{
+	const struct device *const *device;
+
+	for (device = __start_thv_devices; device < __stop_thv_devices; device++)
+		if ((*device)->check && (*device)->check(config))
+			return -1;
+	return 0;
+}
+
 static int create_devices(struct machine *machine)
 {
 	const struct device *const *device;

@@ -74,6 +74,8 @@ struct machine_config {
 	u64 balloon;			/* its first size */
 	const char *balloon_control;	/* a kind of channel; without both there is no balloon */
 	u32 debug_exit;			/* a port, or 0 */
+	struct option_list disks;	/* each as in --disk: disk.h */
+	bool rng;
 	const char *gdb;		/* where a debugger connects, or NULL */
 	bool gdb_wait;			/* nothing runs before it says so */
 	u32 device_fd;			/* an open /dev/thv; 0: open it */
@@ -116,15 +118,18 @@ struct machine {
  * A device: one file in device/, which declares itself with DEVICE(). create()
  * claims its ports and addresses and whatever else it needs (machine_at_end() to
  * release it), or leaves it be when the configuration has no such device. 0, or -1
- * with the error text.
+ * with the error text. check() says before there is a VM whether it could be created, with an
+ * error text that names the option: DEVICE(id, create, .check = check).
  */
 struct device {
 	const char *name;
 	int (*create)(struct machine *machine);
+	int (*check)(const struct machine_config *config);	/* NULL: nothing can be wrong */
 };
 
-#define DEVICE(id, create_)								\
-	static const struct device device_##id = { #id, create_ };			\
+#define DEVICE(id, create_, ...)							\
+	static const struct device device_##id = {					\
+		.name = #id, .create = create_, ##__VA_ARGS__ };				\
 	static const struct device *const device_entry_##id				\
 	__attribute__((section("thv_devices"), used)) = &device_##id
 
@@ -141,6 +146,9 @@ int machine_at_end(struct machine *machine, void (*finish)(void *opaque), void *
  */
 __attribute__((format(printf, 3, 4)))
 void machine_end(struct machine *machine, int status, const char *reason, ...);
+
+/* Is the configuration one that the devices can do? 0, or -1 with the error text */
+int machine_check(const struct machine_config *config);
 
 /*
  * The life of a machine, in this order. machine_prepare() makes all that needs no
