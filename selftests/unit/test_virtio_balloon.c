@@ -9,6 +9,7 @@
 #include <sys/un.h>
 
 #include "driver.h"
+#include "vmm/tidy.h"
 
 #define FEATURES	(1ULL << VIRTIO_BALLOON_F_DEFLATE_ON_OOM | 1ULL << VIRTIO_BALLOON_F_REPORTING)
 #define FIRST		1024		/* page numbers at 4 MiB */
@@ -235,5 +236,6 @@ int main(void)
 	test_report();
 	test_control();
 	test_restore();
+	tidy_finish();
 	return rmdir(path) || tap_done();
 }

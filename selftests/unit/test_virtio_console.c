@@ -8,6 +8,7 @@
 #include <sys/un.h>
 
 #include "driver.h"
+#include "vmm/tidy.h"
 
 #define LONG	300000		/* more than a socket takes at once */
 
@@ -211,5 +212,6 @@ int main(void)
 	test_slow();
 	test_hostile();
 	test_restore();
+	tidy_finish();
 	return rmdir(path) || tap_done();
 }
