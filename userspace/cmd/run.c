@@ -13,8 +13,10 @@
 #include "lib/error.h"
 #include "lib/json.h"
 #include "lib/ledger.h"
+#include "lib/optionfile.h"
 #include "vmm/channel.h"
 #include "vmm/cpuset.h"
+#include "vmm/disk.h"
 #include "vmm/machine.h"
 #include "vmm/terminal.h"
 #include "vmm/vcpu.h"
@@ -24,6 +26,7 @@ struct run_values {
 	u64 memory;
 	u32 cpus, paging, debug_exit, device_fd, sandbox;
 	struct cpuset cpuset;
+	const char *machine;		/* the file; its options are in the other fields */
 	const char *name, *serial, *serial2, *gdb;
 	bool no_vpid, no_huge, no_apicv, no_pml, no_ept_ad, hugepages, stats, json, trace_io, gdb_wait,
 	     rng;
@@ -41,6 +44,8 @@ static const char *const sandboxes[] = { "on", "off", NULL };
 #define SERIAL_KINDS	"stdio, stdout (no input), pty, file:PATH, socket:PATH, fd:N (an open descriptor) or null"
 
 static const struct option_row options[] = {
+	{ "MACHINE", NULL, "a file that describes the machine: any of the options below, in YAML (`cpus: 2`); one that stands on the command line, too, is taken from there",
+	  option_text, FIELD(machine), .positional = true, .reader = optionfile_read },
 	{ "kernel", "FILE", "what to start: a Linux kernel (a bzImage, which distributions call vmlinuz), an ELF kernel for PVH or multiboot, or a flat real-mode image",
 	  option_text, FIELD(files.kernel) },
 	{ "boot", "KIND", "what kind of kernel that is, and so how it is started; detect: as the file looks",
@@ -69,7 +74,7 @@ static const struct option_row options[] = {
 	  option_text, FIELD(serial2) },
 	{ "disk", "path=FILE[,...]",
 	  "give the guest a disk (/dev/vda, vdb, ...): a raw image or block device; also ro (read-only), offset=BYTES and size=SIZE (a region of it), overlay=FILE (what is written goes there), discard; again for more disks",
-	  option_list, FIELD(disks) },
+	  option_list, FIELD(disks), .words = disk_rows },
 	{ "rng", NULL, "give the guest the host's random numbers (/dev/hwrng)",
 	  option_flag, FIELD(rng) },
 	{ "debug-exit", "PORT",
@@ -115,7 +120,8 @@ static const char details[] =
 	"A reset ends the VM, too; start it again if it shall boot again. The default command line "
 	"makes a Linux guest that panics ask for one.\n\n"
 	"Example: thv run --kernel /boot/vmlinuz --initrd initramfs.cpio --mem 512M\n\n"
-	"Example: thv run --kernel kernel.elf --module 'initrd.img root' --append debug";
+	"Example: thv run --kernel kernel.elf --module 'initrd.img root' --append debug\n\n"
+	"Example: thv run lab.yaml --cpus 4";
 
 static const struct option_status statuses[] = {
 #define RUN_STATUS(name, status, meaning) { status, meaning },
