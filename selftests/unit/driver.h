@@ -7,7 +7,7 @@
  *	static struct driver driver;
  *
  *	driver_machine(&config);		a machine, to create() devices in
- *	rng_create(&driver_vm);
+ *	driver_devices();			those among the test's sources
  *	driver_begin();				their threads run
  *	driver_find(&driver, 1);		the function in slot 1
  *	driver_start(&driver, features);	up to DRIVER_OK, each queue with 16 entries
@@ -39,7 +39,9 @@
 #include "vmm/state.h"
 
 #define DRIVER_MEMORY	(8ull << 20)
+#ifndef DRIVER_RING
 #define DRIVER_RING	16		/* entries of each queue */
+#endif
 #define DRIVER_QUEUES	8
 #define DRIVER_FDS	1024
 #define DRIVER_WAIT_MS	10000		/* for what must come */
@@ -108,6 +110,22 @@ void irq_set(struct machine *machine, u32 pin, bool level)
 		__atomic_fetch_and(&driver_pins, ~bit, __ATOMIC_SEQ_CST);
 }
 
+/* Without a sandbox: sanitizers make calls that it forbids; test_run.c has it */
+int sandbox_enter(enum thread_kind kind, const char *name)
+{
+	return 0;
+}
+
+int sandbox_keep_network(struct sandbox_plan *plan)
+{
+	return 0;
+}
+
+void machine_end(struct machine *machine, int status, const char *reason, ...)
+{
+	tap_ok(false, "the machine has ended: %d", status);
+}
+
 int machine_at_end(struct machine *machine, void (*finish)(void *opaque), void *opaque)
 {
 	struct machine_finish *entry = malloc(sizeof(*entry));
@@ -127,6 +145,21 @@ static void driver_machine(const struct machine_config *config)
 	if (bus_create(&driver_vm.bus, false) || events_create(&driver_vm.events) ||
 	    memory_create(&driver_vm.memory, DRIVER_MEMORY, "test", false))
 		exit(99);
+}
+
+extern const struct device *const __start_thv_devices[], *const __stop_thv_devices[];
+
+/* All devices among the test's sources; 0, or -1 with the error text */
+unused_here
+static int driver_devices(void)
+{
+	const struct device *const *device;
+
+	for (device = __start_thv_devices; device < __stop_thv_devices; device++)
+		if (((*device)->check && (*device)->check(driver_vm.config)) ||
+		    (*device)->create(&driver_vm))
+			return -1;
+	return 0;
 }
 
 unused_here
@@ -292,6 +325,7 @@ static void driver_msix(struct driver *driver)
 	mmio_write(COMMON_REG(driver, msix_config), 0);
 }
 
+unused_here
 static u64 driver_offered(struct driver *driver)
 {
 	u64 low, high;

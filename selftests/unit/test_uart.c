@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// sources: userspace/device/uart.c userspace/vmm/channel.c userspace/vmm/events.c userspace/vmm/terminal.c userspace/vmm/bus.c userspace/lib/error.c userspace/lib/socket.c
+// sources: userspace/device/uart.c userspace/vmm/channel.c userspace/vmm/tidy.c userspace/vmm/events.c userspace/vmm/terminal.c userspace/vmm/bus.c userspace/lib/error.c userspace/lib/socket.c
 /*
  * The serial port, register by register as Linux's 8250 driver tries it, and the
  * channels behind it: nothing lost, nothing kept without bound, whoever is slow.
@@ -23,6 +23,7 @@
 #include "vmm/channel.h"
 #include "vmm/machine.h"
 #include "vmm/terminal.h"
+#include "vmm/tidy.h"
 
 enum { DATA, IER, IIR, LCR, MCR, LSR, MSR, SCR };
 enum { FCR = IIR };
@@ -422,6 +423,7 @@ static void test_reader_leaves(void)
 	tap_is(read_pattern(fd, 32, 16), 16, "the next one gets what is sent from then on");
 	close(fd);
 	stop();
+	tidy_finish();
 	tap_ok(access(socket_path, F_OK), "the socket is removed in the end");
 }
 

@@ -15,6 +15,7 @@
 #include "lib/device.h"
 #include "lib/error.h"
 #include "lib/json.h"
+#include "vmm/sandbox.h"
 
 struct check_values {
 	bool json;
@@ -163,9 +164,29 @@ static void check_paging(struct machine_facts *facts, struct finding *finding)
 		find(finding, NOTE, "shadow: this processor has no EPT; guests run, slower");
 }
 
+/* What is missing makes no guest fail, but for seccomp, and costs a wall between it and us */
+static void check_sandbox(struct machine_facts *facts, struct finding *finding)
+{
+	struct sandbox_offer offer;
+	char landlock[100] = "no Landlock (boot with lsm=landlock,... if the kernel has it, from 5.13 on)";
+
+	(void)facts;
+	sandbox_offer(&offer);
+	finding->name = "sandbox";
+	if (!offer.seccomp) {
+		find(finding, BAD, "this kernel has no seccomp filters; `thv run` wants them, or --sandbox off");
+		return;
+	}
+	if (offer.landlock)
+		snprintf(landlock, sizeof(landlock), "Landlock (version %d)", offer.landlock);
+	find(finding, offer.landlock && offer.namespaces ? GOOD : NOTE, "seccomp, %s, %s", landlock,
+	     offer.namespaces ? "namespaces" :
+	     "no namespaces for you (sysctl kernel.unprivileged_userns_clone, user.max_user_namespaces)");
+}
+
 /* In this order: later ones use what earlier ones found */
 static void (*const checks[])(struct machine_facts *facts, struct finding *finding) = {
-	check_processor, check_device, check_kvm, check_paging,
+	check_processor, check_device, check_kvm, check_paging, check_sandbox,
 };
 
 /* ---- printing ----------------------------------------------------------- */

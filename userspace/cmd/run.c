@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* thv run: from the command line to a machine, and from its end to an exit status. */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,17 +13,25 @@
 #include "lib/error.h"
 #include "lib/json.h"
 #include "lib/ledger.h"
+#include "lib/optionfile.h"
 #include "vmm/channel.h"
+#include "vmm/cpuset.h"
+#include "vmm/disk.h"
 #include "vmm/machine.h"
+#include "vmm/net.h"
 #include "vmm/terminal.h"
 #include "vmm/vcpu.h"
 
 struct run_values {
 	struct boot_files files;
-	u64 memory;
-	u32 cpus, paging, debug_exit;
-	const char *name, *serial, *serial2, *gdb;
-	bool no_vpid, no_huge, no_apicv, no_pml, no_ept_ad, hugepages, stats, json, trace_io, gdb_wait;
+	u64 memory, balloon;
+	u32 cpus, paging, debug_exit, device_fd, sandbox;
+	struct cpuset cpuset;
+	const char *machine;		/* the file; its options are in the other fields */
+	const char *name, *serial, *serial2, *console, *balloon_control, *gdb;
+	bool no_vpid, no_huge, no_apicv, no_pml, no_ept_ad, hugepages, stats, json, trace_io, gdb_wait,
+	     rng;
+	struct option_list disks, nets;
 };
 
 #define FIELD(member)	.field = offsetof(struct run_values, member)
@@ -30,9 +39,14 @@ struct run_values {
 /* In the order of enum thv_paging */
 static const char *const pagings[] = { "default", "ept", "shadow", NULL };
 
-#define SERIAL_KINDS	"stdio, stdout (no input), pty, file:PATH, socket:PATH or null"
+enum { SANDBOX_ON, SANDBOX_OFF };
+static const char *const sandboxes[] = { "on", "off", NULL };
+
+#define SERIAL_KINDS	"stdio, stdout (no input), pty, file:PATH, socket:PATH, fd:N (an open descriptor) or null"
 
 static const struct option_row options[] = {
+	{ "MACHINE", NULL, "a file that describes the machine: any of the options below, in YAML (`cpus: 2`); one that stands on the command line, too, is taken from there",
+	  option_text, FIELD(machine), .positional = true, .reader = optionfile_read },
 	{ "kernel", "FILE", "what to start: a Linux kernel (a bzImage, which distributions call vmlinuz), an ELF kernel for PVH or multiboot, or a flat real-mode image",
 	  option_text, FIELD(files.kernel) },
 	{ "boot", "KIND", "what kind of kernel that is, and so how it is started; detect: as the file looks",
@@ -50,12 +64,30 @@ static const struct option_row options[] = {
 	  .maximum = 16ULL << 40 },
 	{ "cpus", "N", "the guest's processors",
 	  option_number, FIELD(cpus), .initial = "1", .minimum = 1, .maximum = THV_MAX_VCPUS },
+	{ "cpuset", "LIST",
+	  "run vCPUs on these CPUs of the host only, as in 0-1,3: vCPU n on the n-th of them, and from the first again when there are more vCPUs",
+	  option_cpuset, FIELD(cpuset) },
 	{ "name", "NAME", "what reports call the VM; without it, vm- and its number",
 	  option_text, FIELD(name) },
 	{ "serial", "WHERE", "the first serial port (ttyS0): " SERIAL_KINDS,
 	  option_text, FIELD(serial), .initial = "stdio" },
 	{ "serial2", "WHERE", "give the guest a second serial port (ttyS1), likewise",
 	  option_text, FIELD(serial2) },
+	{ "disk", "path=FILE[,...]",
+	  "give the guest a disk (/dev/vda, vdb, ...): a raw image or block device; also ro (read-only), offset=BYTES and size=SIZE (a region of it), overlay=FILE (what is written goes there), discard; again for more disks",
+	  option_list, FIELD(disks), .words = disk_rows },
+	{ "net", "NETWORK",
+	  "give the guest a virtio network card, plugged into user (NAT, without privileges), tap=IF, or switch=NAME (guests of this user); more words after commas: mac=ADDRESS; for user hostfwd=tcp:127.0.0.1:2222-:22, and loopback, which lets the guest reach the host's 127.0.0.1 as 10.0.2.2; again for one more card",
+	  option_list, FIELD(nets), .words = net_options },
+	{ "console", "WHERE", "give the guest a virtio console (hvc0): as a serial port",
+	  option_text, FIELD(console) },
+	{ "balloon", "SIZE", "give the guest a balloon, which takes so much of its memory to begin with",
+	  option_size, FIELD(balloon), .minimum = PAGE_BYTES, .maximum = 16ULL << 40 },
+	{ "balloon-control", "WHERE",
+	  "... of no size to begin with unless told; a line with a size, sent there (pty, socket:PATH), is its new one, an empty line asks",
+	  option_text, FIELD(balloon_control) },
+	{ "rng", NULL, "give the guest the host's random numbers (/dev/hwrng)",
+	  option_flag, FIELD(rng) },
 	{ "debug-exit", "PORT",
 	  "give the guest an I/O port (0xf4 unless told) that ends the VM: the lowest byte of what is written there is the exit status",
 	  option_number, FIELD(debug_exit), .implied = "0xf4", .minimum = 1, .maximum = 0xffff },
@@ -73,6 +105,10 @@ static const struct option_row options[] = {
 	  option_flag, FIELD(no_ept_ad) },
 	{ "hugepages", NULL, "take guest memory from the host's reserved 2 MiB pages",
 	  option_flag, FIELD(hugepages) },
+	{ "device-fd", "N", "use /dev/thv, open as descriptor N, instead of opening it",
+	  option_number, FIELD(device_fd), .minimum = 3, .maximum = 1 << 20 },
+	{ "sandbox", "HOW", "give up all rights that the running machine does not need",
+	  option_choice, FIELD(sandbox), .initial = "on", .choices = sandboxes },
 	{ "gdb", "WHERE",
 	  "let a debugger connect there (gdb: target remote WHERE): " GDB_WHERE "; without HOST, from this machine only",
 	  option_text, FIELD(gdb) },
@@ -95,7 +131,8 @@ static const char details[] =
 	"A reset ends the VM, too; start it again if it shall boot again. The default command line "
 	"makes a Linux guest that panics ask for one.\n\n"
 	"Example: thv run --kernel /boot/vmlinuz --initrd initramfs.cpio --mem 512M\n\n"
-	"Example: thv run --kernel kernel.elf --module 'initrd.img root' --append debug";
+	"Example: thv run --kernel kernel.elf --module 'initrd.img root' --append debug\n\n"
+	"Example: thv run lab.yaml --cpus 4";
 
 static const struct option_status statuses[] = {
 #define RUN_STATUS(name, status, meaning) { status, meaning },
@@ -106,17 +143,28 @@ static const struct option_status statuses[] = {
 
 /* ---- before ------------------------------------------------------------- */
 
-static int check_serial(const struct run_values *values)
+/* Of all that may be connected to standard output, one is */
+static int check_channels(const struct run_values *values)
 {
-	if (channel_check("serial", values->serial))
-		return -1;
-	if (!values->serial2)
-		return 0;
-	if (channel_check("serial2", values->serial2))
-		return -1;
-	if (channel_uses_stdio(values->serial) && channel_uses_stdio(values->serial2))
-		return error_set("--serial2 %s: the first serial port has standard output already; give that another --serial",
-				 values->serial2);
+	const struct { const char *option, *where; } channels[] = {
+		{ "serial", values->serial }, { "serial2", values->serial2 }, { "console", values->console },
+		{ "balloon-control", values->balloon_control },
+	};
+	const char *user = NULL;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(channels); i++) {
+		if (!channels[i].where)
+			continue;
+		if (channel_check(channels[i].option, channels[i].where))
+			return -1;
+		if (!channel_uses_stdio(channels[i].where))
+			continue;
+		if (user)
+			return error_set("--%s %s: --%s has standard output already; give that another place",
+					 channels[i].option, channels[i].where, user);
+		user = channels[i].option;
+	}
 	return 0;
 }
 
@@ -125,6 +173,15 @@ static int check_gdb(const struct run_values *values)
 	if (values->gdb)
 		return gdb_check(values->gdb);
 	return values->gdb_wait ? error_set("--gdb-wait: wait where? Give --gdb, too") : 0;
+}
+
+/* The commonest mistake is one that is not passed on; what it is, the module tells */
+static int check_device(const struct run_values *values)
+{
+	if (!values->device_fd || fcntl(values->device_fd, F_SETFD, FD_CLOEXEC) >= 0)
+		return 0;
+	return error_set("--device-fd %u: no such descriptor is open; as in: thv run --device-fd 3 3<>/dev/thv",
+			 values->device_fd);
 }
 
 static u64 memory_of(const struct run_values *values)
@@ -147,9 +204,18 @@ static struct machine_config configure(const struct run_values *values, const st
 		.hugepages = values->hugepages,
 		.trace_io = values->trace_io,
 		.serial = { values->serial, values->serial2 },
+		.console = values->console,
+		.nets = values->nets,
+		.balloon = values->balloon,
+		.balloon_control = values->balloon_control,
 		.debug_exit = values->debug_exit,
+		.disks = values->disks,
+		.rng = values->rng,
 		.gdb = values->gdb,
 		.gdb_wait = values->gdb_wait,
+		.device_fd = values->device_fd,
+		.no_sandbox = values->sandbox == SANDBOX_OFF,
+		.cpuset = &values->cpuset,
 		.real_mode = image->loader->real_mode,
 	};
 }
@@ -286,15 +352,18 @@ static int finish(struct machine *machine, const struct run_values *values, int 
 	return status;
 }
 
-/* Whatever is wrong with the options is found here, before there is a VM */
-static int check(const struct run_values *values, struct boot_image *image)
+/* Whatever is wrong with the options is found here, before there is a VM; then they are @config */
+static int check(const struct run_values *values, struct boot_image *image,
+		 struct machine_config *config)
 {
 	struct memory plan;
 
 	memory_plan(&plan, memory_of(values));
-	if (check_serial(values) || check_gdb(values))
+	if (check_channels(values) || check_gdb(values) || check_device(values) ||
+	    boot_open(image, &values->files, &plan))
 		return -1;
-	return boot_open(image, &values->files, &plan);
+	*config = configure(values, image);
+	return machine_check(config);
 }
 
 static int run(void *opaque)
@@ -305,11 +374,10 @@ static int run(void *opaque)
 	struct machine machine;
 	int status, result;
 
-	if (check(values, &image)) {
+	if (check(values, &image, &config)) {
 		fprintf(stderr, "thv run: %s\n", error_text());
 		return STATUS_USAGE;
 	}
-	config = configure(values, &image);
 	result = run_machine(&machine, &config, &image, values->stats || values->json);
 	status = finish(&machine, values, result);
 	boot_close(&image);

@@ -18,6 +18,7 @@
 #include "gdb/server.h"
 #include "lib/error.h"
 #include "lib/socket.h"
+#include "vmm/tidy.h"
 
 #define UNIX		"unix:"
 #define FLAGS		(SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK)
@@ -106,7 +107,7 @@ static int listen_host(const char *host, u16 port, const char *where)
 	return fd;
 }
 
-static int listen_unix(const char *name, char **path, const char *where)
+static int listen_unix(const char *name, const char *where)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	mode_t mask;
@@ -117,21 +118,21 @@ static int listen_unix(const char *name, char **path, const char *where)
 	mask = umask(0077);
 	fd = listen_at((struct sockaddr *)&address, sizeof(address), where);
 	umask(mask);
-	if (fd >= 0)
-		*path = strdup(name);
-	return fd;
+	if (fd < 0 || !tidy_remove(name))
+		return fd;
+	close(fd);
+	return -1;
 }
 
-int gdb_listen(const char *where, char **path)
+int gdb_listen(const char *where)
 {
 	char host[256];
 	u16 port;
 
-	*path = NULL;
 	if (gdb_check(where))
 		return -1;
 	if (is_unix(where))
-		return listen_unix(where + strlen(UNIX), path, where);
+		return listen_unix(where + strlen(UNIX), where);
 	if (split(where, host, &port))
 		return -1;
 	return *host ? listen_host(host, port, where) : listen_loopback(port, where);

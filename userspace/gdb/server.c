@@ -288,9 +288,6 @@ static void finish(void *opaque)
 		close(gdb->client.fd);
 	}
 	close(gdb->listener.fd);
-	if (gdb->path)
-		unlink(gdb->path);
-	free(gdb->path);
 	free(gdb);
 }
 
@@ -308,8 +305,7 @@ static int start(struct gdb *gdb, struct machine *machine)
 	pthread_mutex_init(&gdb->lock, NULL);
 	gdb->target = gdb_target_operations;
 	gdb->target.vcpus = machine->config->cpus;
-	gdb->listener = source(gdb, gdb_listen(machine->config->gdb, &gdb->path), EPOLLIN,
-			       accept_client);
+	gdb->listener = source(gdb, gdb_listen(machine->config->gdb), EPOLLIN, accept_client);
 	gdb->client = source(gdb, -1, EPOLLIN | EPOLLOUT | EPOLLRDHUP, client_ready);
 	gdb->stopped = source(gdb, machine->hold.all, EPOLLIN, all_held);
 	return gdb->listener.fd < 0 ? -1 : 0;

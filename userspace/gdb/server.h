@@ -22,7 +22,6 @@ struct gdb_event {
 /**
  * struct gdb - the server.
  * @listener, @client, @stopped: what the main thread waits for; fd -1: there is none.
- * @path: of a listening socket in the file system, or NULL.
  * @attached: there is a client; vCPUs ask.
  * @begun: ... and its session has begun.
  * @held: all vCPUs wait, so packets can be answered. The main thread's.
@@ -33,7 +32,6 @@ struct gdb_event {
 struct gdb {
 	struct machine *machine;
 	struct event_source listener, client, stopped;
-	char *path;
 	atomic_bool attached;
 	bool begun, held, leaving;
 	pthread_mutex_t lock;
@@ -46,8 +44,8 @@ struct gdb {
 	size_t in_length, in_taken, out_length, out_sent;
 };
 
-/* listen.c: a listening socket; -1 with the error text. *path is malloc()ed, or NULL. */
-int gdb_listen(const char *where, char **path);
+/* listen.c: a listening socket; -1 with the error text */
+int gdb_listen(const char *where);
 
 /* target.c: the machine as a session sees it; all but gdb_own_breakpoint() while it is held */
 extern const struct gdb_target gdb_target_operations;

@@ -214,17 +214,19 @@ static int complain(const struct command *command, int found, char *word)
 			 command->name);
 }
 
+/* What a line's words are given to, one call for each row that is given */
+typedef int taker(const struct option_row *row, const char *text, void *opaque);
+
 /* What is left belongs to the positional rows, in their order */
-static int parse_positional(const struct command *command, int count, char **words, void *values,
-			    bool *given)
+static int parse_positional(const struct command *command, int count, char **words, taker *take,
+			    void *opaque)
 {
 	const struct option_row *row;
 
 	for (row = command->options; row->name && count; row++) {
 		if (!row->positional)
 			continue;
-		given[row - command->options] = true;
-		if (apply(row, *words++, values))
+		if (take(row, *words++, opaque))
 			return OPTIONS_WRONG;
 		count--;
 	}
@@ -234,8 +236,7 @@ static int parse_positional(const struct command *command, int count, char **wor
 	return OPTIONS_OK;
 }
 
-static int parse_all(const struct command *command, int argc, char **argv, void *values,
-		     bool *given)
+static int parse_all(const struct command *command, int argc, char **argv, taker *take, void *opaque)
 {
 	struct option options[MAX_ROWS + 2];
 	const struct option_row *row;
@@ -250,32 +251,71 @@ static int parse_all(const struct command *command, int argc, char **argv, void 
 		if (found < HELP)
 			return complain(command, found, argv[optind - 1]), OPTIONS_WRONG;
 		row = &command->options[found - HELP - 1];
-		given[found - HELP - 1] = true;
-		if (apply(row, optarg ? optarg : row->implied, values))
+		if (take(row, optarg ? optarg : row->implied, opaque))
 			return OPTIONS_WRONG;
 	}
-	return parse_positional(command, argc - optind, argv + optind, values, given);
+	return parse_positional(command, argc - optind, argv + optind, take, opaque);
+}
+
+/* What the line has, before any of it is taken */
+struct look {
+	const struct option_row *rows;
+	bool given[MAX_ROWS];
+	const struct option_row *reader;	/* the row that names a file; NULL: none is given */
+	const char *file;
+};
+
+static int look_at(const struct option_row *row, const char *text, void *opaque)
+{
+	struct look *look = opaque;
+
+	look->given[row - look->rows] = true;
+	if (row->reader) {
+		look->reader = row;
+		look->file = text;
+	}
+	return 0;
+}
+
+/* The file's options are taken first, but not those that the line has, too */
+static int read_file(const struct look *look, bool *given, void *values)
+{
+	memcpy(given, look->given, sizeof(look->given));
+	if (!look->reader)
+		return 0;
+	return look->reader->reader(look->file, look->rows, given, values);
+}
+
+static int check_required(const struct command *command, const bool *given)
+{
+	const struct option_row *row;
+
+	for (row = command->options; row->name; row++)
+		if (row->required && !given[row - command->options])
+			return error_set("%s%s%s is missing; see `thv %s --help`", label(row),
+					 row->argument ? " " : "", row->argument ? row->argument : "",
+					 command->name);
+	return 0;
 }
 
 enum options_result options_parse(const struct command *command, int argc, char **argv,
 				  void *values)
 {
-	const struct option_row *row;
-	bool given[MAX_ROWS] = { false };
+	struct look look = { .rows = command->options };
+	bool given[MAX_ROWS];
 	int result;
 
 	if (set_defaults(command->options, values))
 		return OPTIONS_WRONG;
-	result = parse_all(command, argc, argv, values, given);
-	for (row = command->options; result == OPTIONS_OK && row->name; row++) {
-		if (row->required && !given[row - command->options]) {
-			error_set("%s%s%s is missing; see `thv %s --help`", label(row),
-				  row->argument ? " " : "", row->argument ? row->argument : "",
-				  command->name);
-			return OPTIONS_WRONG;
-		}
-	}
-	return result;
+	result = parse_all(command, argc, argv, look_at, &look);
+	if (result != OPTIONS_OK)
+		return result;
+	if (read_file(&look, given, values))
+		return OPTIONS_WRONG;
+	result = parse_all(command, argc, argv, apply, values);
+	if (result != OPTIONS_OK)
+		return result;
+	return check_required(command, given) ? OPTIONS_WRONG : OPTIONS_OK;
 }
 
 /* ---- words: an argument that is a list of its own ------------------------- */
@@ -316,7 +356,7 @@ static const struct option_row *find_word(const struct option_row *rows, const c
 }
 
 /* Those parsers keep the text itself, which must outlive the list it came in */
-static int apply_word(const struct option_row *row, const char *value, void *values)
+int option_take_copy(const struct option_row *row, const char *value, void *values)
 {
 	bool keeps = row->parse == option_text || row->parse == option_list;
 
@@ -347,7 +387,7 @@ static int parse_word(char *word, const struct option_row *rows, void *values, b
 		return error_set("%s takes no value", label(row));
 	if (!value && row->argument && !row->implied)
 		return error_set("%s wants a value: %s=%s", label(row), row->name, row->argument);
-	return apply_word(row, value ? value : row->implied, values);
+	return option_take_copy(row, value ? value : row->implied, values);
 }
 
 static int parse_words(char *text, const struct option_row *rows, void *values)

@@ -29,6 +29,13 @@ struct option_list {
 	const char **text;
 };
 
+/*
+ * Take options out of a file: those of @rows, into @values, but none for which given[] is true
+ * already; it becomes true for the others. 0, or -1 with the error text.
+ */
+typedef int option_reader(const char *path, const struct option_row *rows, bool *given,
+			  void *values);
+
 /**
  * struct option_row - one option of a command.
  * @name: without the dashes; a row without one ends the table.
@@ -41,6 +48,9 @@ struct option_list {
  * @initial: the default, in the form a user would write; NULL: zero.
  * @implied: not NULL: the argument may be left out, and is this then.
  * @minimum, @maximum, @choices: what @parse allows; @choices ends with NULL.
+ * @words: not NULL: the argument is a list of words, of these rows (options_parse_words()).
+ * @reader: of a positional row: it names a file with options. These are taken as if they stood
+ *	before the others, but an option that is given on the command line is that alone.
  * @required: the command cannot go without it.
  */
 struct option_row {
@@ -53,6 +63,8 @@ struct option_row {
 	const char *implied;
 	u64 minimum, maximum;
 	const char *const *choices;
+	const struct option_row *words;
+	option_reader *reader;
 	bool required, positional;
 };
 
@@ -79,6 +91,9 @@ struct command {
 	size_t values_size;
 	int (*run)(void *values);
 };
+
+/* row->parse() on a text that may go away then. 0, or -1 with the error text */
+int option_take_copy(const struct option_row *row, const char *text, void *values);
 
 #define STATUS_USAGE	2	/* for every command: the command line is at fault */
 

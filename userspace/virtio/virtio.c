@@ -342,15 +342,20 @@ static int restore(void *opaque, const char *name, const struct state *state)
 
 /* ---- building ------------------------------------------------------------------- */
 
+static void stop_for_good(struct virtio_device *device, void *unused)
+{
+	(void)unused;
+	stop(device);
+}
+
 static void destroy(void *opaque)
 {
 	struct virtio_device *device = opaque;
 	u32 index;
 
+	virtio_call(device, stop_for_good, NULL);	/* the worker may do what we may not */
 	events_stop(&device->events);
 	thread_join(&device->worker);
-	device->has_worker = false;
-	stop(device);
 	for (index = 0; index < device->queues; index++)
 		close(device->queue[index].doorbell);
 	close(device->call_source.fd);
@@ -424,6 +429,8 @@ int virtio_create(struct virtio_device *device, struct machine *machine)
 	    virtio_pci_add(device) ||
 	    machine_at_end(machine, destroy, device) ||	/* before the function's interrupts end */
 	    state_add(machine, device->name, save, restore, device))
+		return -1;
+	if (device->network && sandbox_keep_network(&machine->sandbox))
 		return -1;
 	name_thread(device, name, sizeof(name));
 	thread_start(machine, &device->worker, device->network ? THREAD_NETWORK : THREAD_DEVICE, name,

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -22,6 +23,7 @@
 #include "lib/error.h"
 #include "lib/socket.h"
 #include "vmm/terminal.h"
+#include "vmm/tidy.h"
 
 struct channel_kind;
 
@@ -44,7 +46,6 @@ struct channel_kind {
 	bool wants_path;
 	bool stdio;
 	int (*open)(struct channel *channel, const char *label);
-	void (*close)(struct channel *channel);
 };
 
 /* ---- bytes in ----------------------------------------------------------- */
@@ -199,7 +200,7 @@ static int open_pty(struct channel *channel, const char *label)
 	return announce_pty(channel, label);
 }
 
-/* ---- file and null ------------------------------------------------------ */
+/* ---- file, fd and null ------------------------------------------------------ */
 
 static int open_file(struct channel *channel, const char *label)
 {
@@ -207,6 +208,26 @@ static int open_file(struct channel *channel, const char *label)
 			       0666);
 	if (channel->out.fd < 0)
 		return error_errno("%s for %s", channel->path, label);
+	return 0;
+}
+
+/* --serial fd:N: ours, or still standard input's, so it is not made non-blocking */
+static int descriptor(const char *text)
+{
+	char *end;
+	unsigned long fd = strtoul(text, &end, 10);
+
+	if (*text < '0' || *text > '9' || *end || fd > INT_MAX || fcntl(fd, F_GETFD) < 0)
+		return -1;
+	return fd;
+}
+
+static int open_descriptor(struct channel *channel, const char *label)
+{
+	channel->in.fd = fcntl(descriptor(channel->path), F_DUPFD_CLOEXEC, 0);
+	if (channel->in.fd < 0)
+		return error_errno("descriptor %s for %s", channel->path, label);
+	channel->out.fd = channel->in.fd;
 	return 0;
 }
 
@@ -279,12 +300,7 @@ static int open_socket(struct channel *channel, const char *label)
 	}
 	channel->lonely = true;
 	channel->listener.fd = fd;
-	return 0;
-}
-
-static void close_socket(struct channel *channel)
-{
-	unlink(channel->path);
+	return tidy_remove(channel->path);
 }
 
 /* ---- kinds -------------------------------------------------------------- */
@@ -294,7 +310,8 @@ static const struct channel_kind kinds[] = {
 	{ "stdout", .stdio = true, .open = open_stdout },
 	{ "pty", .open = open_pty },
 	{ "file", .wants_path = true, .open = open_file },
-	{ "socket", .wants_path = true, .open = open_socket, .close = close_socket },
+	{ "socket", .wants_path = true, .open = open_socket },
+	{ "fd", .wants_path = true, .open = open_descriptor },
 	{ "null", .open = open_null },
 };
 
@@ -312,10 +329,14 @@ static const struct channel_kind *find_kind(const char *text)
 
 int channel_check(const char *option, const char *kind)
 {
-	if (find_kind(kind))
-		return 0;
-	return error_set("--%s %s: unknown; possible are stdio, stdout, pty, file:PATH, socket:PATH, null",
-			 option, kind);
+	const struct channel_kind *found = find_kind(kind);
+
+	if (!found)
+		return error_set("--%s %s: unknown; possible are stdio, stdout, pty, file:PATH, socket:PATH, fd:N, null",
+				 option, kind);
+	if (found->open == open_descriptor && descriptor(strchr(kind, ':') + 1) < 0)
+		return error_set("--%s %s: no such descriptor is open", option, kind);
+	return 0;
 }
 
 bool channel_uses_stdio(const char *kind)
@@ -380,8 +401,6 @@ static void close_source(const struct event_source *source)
 
 void channel_close(struct channel *channel)
 {
-	if (channel->kind->close)
-		channel->kind->close(channel);
 	if (channel->terminal)
 		terminal_restore();
 	close_source(&channel->listener);
@@ -430,8 +449,10 @@ size_t channel_write(struct channel *channel, const void *data, size_t length)
 		done += got;
 	}
 	pthread_mutex_unlock(&channel->lock);
-	if (done < length && errno == EPIPE)
+	if (done < length && errno == EPIPE) {
 		reader_has_gone(channel);
+		return length;
+	}
 	return done;
 }
 

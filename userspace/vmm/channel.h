@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * A channel: where the bytes of a serial port go to and come from. The kinds are
- * stdio, stdout, pty, file:PATH, socket:PATH and null.
+ * stdio, stdout, pty, file:PATH, socket:PATH, fd:N (open already) and null.
  *
  * Nothing here queues: a channel takes what the other end takes now, and reads
  * what its user has room for now, so memory stays what it is whatever either

@@ -18,6 +18,7 @@
 #include "vmm/state.h"
 #include "vmm/terminal.h"
 #include "vmm/thread.h"
+#include "vmm/tidy.h"
 #include "vmm/vcpu.h"
 
 /* ---- the end ------------------------------------------------------------ */
@@ -187,6 +188,16 @@ static int create_vm(struct machine *machine)
 
 extern const struct device *const __start_thv_devices[], *const __stop_thv_devices[];
 
+int machine_check(const struct machine_config *config)
+{
+	const struct device *const *device;
+
+	for (device = __start_thv_devices; device < __stop_thv_devices; device++)
+		if ((*device)->check && (*device)->check(config))
+			return -1;
+	return 0;
+}
+
 static int create_devices(struct machine *machine)
 {
 	const struct device *const *device;
@@ -214,7 +225,8 @@ static int create_vcpus(struct machine *machine)
 
 int machine_create(struct machine *machine)
 {
-	machine->device = device_open();
+	machine->device = machine->config->device_fd ? (int)machine->config->device_fd :
+			  device_open();
 	if (machine->device < 0 ||
 	    device_info(machine->device, &machine->info) ||
 	    check_limits(machine) ||
@@ -230,6 +242,21 @@ int machine_create(struct machine *machine)
 
 /* ---- running ------------------------------------------------------------ */
 
+/* The last moment: what is open is all there will be, and no thread has begun */
+static int enclose(struct machine *machine)
+{
+	tidy_close();
+	return machine->config->no_sandbox ? 0 : sandbox_close(&machine->sandbox, END_SANDBOX);
+}
+
+/* The main thread is the last one to enter: its filter has no clone() */
+static int begin(struct machine *machine)
+{
+	if (enclose(machine) || threads_begin(machine))
+		return -1;
+	return sandbox_enter(THREAD_MAIN, "main");
+}
+
 int machine_run(struct machine *machine)
 {
 	int result;
@@ -238,7 +265,7 @@ int machine_run(struct machine *machine)
 	vcpu_catch_kicks();
 	for (id = 0; id < machine->config->cpus; id++)
 		vcpu_start(&machine->vcpu[id]);
-	result = threads_begin(machine);
+	result = begin(machine);
 	if (!result)
 		events_run(&machine->events);
 	atomic_store(&machine->ending, true);
@@ -277,4 +304,5 @@ void machine_destroy(struct machine *machine)
 	hold_destroy(&machine->hold);
 	events_destroy(&machine->events);
 	free(machine->reason);
+	tidy_finish();
 }

@@ -16,12 +16,15 @@
 
 #include <thv.h>
 
+#include "lib/options.h"
 #include "lib/types.h"
 #include "vmm/bus.h"
 #include "vmm/events.h"
 #include "vmm/hold.h"
 #include "vmm/memory.h"
+#include "vmm/sandbox.h"
 
+struct cpuset;
 struct gdb;
 struct ioapic;
 struct machine;
@@ -46,6 +49,7 @@ struct vcpu;
 	END(MACHINE_CHECK, 115, "a machine check while entering the guest")		\
 	END(STOPPED, 116, "another process stopped the VM")				\
 	END(MODULE, 117, "the module failed: the VM is dead")				\
+	END(SANDBOX, 118, "the launcher called what its sandbox does not allow")	\
 	END(SIGNAL, 128, "plus a signal's number: ended by that signal")
 
 enum machine_end {
@@ -65,9 +69,18 @@ struct machine_config {
 	bool hugepages;
 	bool trace_io;
 	const char *serial[SERIAL_PORTS];	/* kinds of channel; NULL: no such port */
+	const char *console;		/* a kind of channel; NULL: no virtio console */
+	struct option_list nets;	/* as after --net, one a card */
+	u64 balloon;			/* its first size */
+	const char *balloon_control;	/* a kind of channel; without both there is no balloon */
 	u32 debug_exit;			/* a port, or 0 */
+	struct option_list disks;	/* each as in --disk: disk.h */
+	bool rng;
 	const char *gdb;		/* where a debugger connects, or NULL */
 	bool gdb_wait;			/* nothing runs before it says so */
+	u32 device_fd;			/* an open /dev/thv; 0: open it */
+	bool no_sandbox;
+	const struct cpuset *cpuset;	/* of the vCPUs; NULL: any CPU */
 	bool real_mode;			/* the guest begins in real mode */
 };
 
@@ -94,6 +107,7 @@ struct machine {
 	struct machine_finish *finishes;
 	struct state_part *states;	/* what each device saves: state.h */
 	struct thread *threads;		/* thread.h: in the order they begin in */
+	struct sandbox_plan sandbox;	/* what devices need, said in create() */
 
 	atomic_bool ending;		/* set once, by the first machine_end() */
 	int status;			/* of that one; read after the threads have ended */
@@ -104,15 +118,18 @@ struct machine {
  * A device: one file in device/, which declares itself with DEVICE(). create()
  * claims its ports and addresses and whatever else it needs (machine_at_end() to
  * release it), or leaves it be when the configuration has no such device. 0, or -1
- * with the error text.
+ * with the error text. check() says before there is a VM whether it could be created, with an
+ * error text that names the option: DEVICE(id, create, .check = check).
  */
 struct device {
 	const char *name;
 	int (*create)(struct machine *machine);
+	int (*check)(const struct machine_config *config);	/* NULL: nothing can be wrong */
 };
 
-#define DEVICE(id, create_)								\
-	static const struct device device_##id = { #id, create_ };			\
+#define DEVICE(id, create_, ...)							\
+	static const struct device device_##id = {					\
+		.name = #id, .create = create_, ##__VA_ARGS__ };				\
 	static const struct device *const device_entry_##id				\
 	__attribute__((section("thv_devices"), used)) = &device_##id
 
@@ -129,6 +146,9 @@ int machine_at_end(struct machine *machine, void (*finish)(void *opaque), void *
  */
 __attribute__((format(printf, 3, 4)))
 void machine_end(struct machine *machine, int status, const char *reason, ...);
+
+/* Is the configuration one that the devices can do? 0, or -1 with the error text */
+int machine_check(const struct machine_config *config);
 
 /*
  * The life of a machine, in this order. machine_prepare() makes all that needs no

@@ -78,8 +78,9 @@ int memory_create(struct memory *memory, u64 size, const char *name, bool hugepa
 		memory->fd = -1;
 		return -1;
 	}
-	/* Wishes, not needs: huge where shared memory may be, and not in core files */
+	/* Wishes, not needs: huge where shared memory may be, and not in core files or children */
 	madvise(memory->host, size, MADV_HUGEPAGE);
+	madvise(memory->host, size, MADV_DONTFORK);
 	madvise(memory->host, size, MADV_DONTDUMP);
 	return 0;
 }

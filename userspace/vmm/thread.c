@@ -3,10 +3,12 @@
 #include "vmm/thread.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 
 #include "lib/error.h"
 #include "vmm/machine.h"
+#include "vmm/sandbox.h"
 
 void thread_start(struct machine *machine, struct thread *thread, enum thread_kind kind,
 		  const char *name, void (*run)(void *opaque), void *opaque)
@@ -15,9 +17,23 @@ void thread_start(struct machine *machine, struct thread *thread, enum thread_ki
 
 	while (*end)
 		end = &(*end)->next;
-	*thread = (struct thread){ .kind = kind, .run = run, .opaque = opaque };
+	*thread = (struct thread){
+		.machine = machine, .kind = kind, .run = run, .opaque = opaque, .cpu = -1,
+	};
 	snprintf(thread->name, sizeof(thread->name), "%s", name);
 	*end = thread;
+}
+
+/* The CPU was there when the option was read; one that has gone since is not worth an end */
+static void pin(int cpu)
+{
+	cpu_set_t set;
+
+	if (cpu < 0)
+		return;
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
 }
 
 static void *begin(void *opaque)
@@ -25,7 +41,11 @@ static void *begin(void *opaque)
 	struct thread *thread = opaque;
 
 	pthread_setname_np(pthread_self(), thread->name);
-	thread->run(thread->opaque);
+	pin(thread->cpu);
+	if (sandbox_enter(thread->kind, thread->name))
+		machine_end(thread->machine, END_ERROR, "%s", error_text());
+	else
+		thread->run(thread->opaque);
 	return NULL;
 }
 

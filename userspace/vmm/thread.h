@@ -31,10 +31,12 @@ enum thread_kind {
 };
 
 struct thread {
+	struct machine *machine;
 	enum thread_kind kind;
 	char name[16];			/* for ps and for messages */
 	void (*run)(void *opaque);
 	void *opaque;
+	int cpu;			/* of the host, the only one it runs on; -1: any */
 	pthread_t id;
 	atomic_bool started;
 	struct thread *next;		/* noted after this one */

@@ -18,6 +18,7 @@
 #include "lib/device.h"
 #include "lib/error.h"
 #include "module/vmx/errors.h"
+#include "vmm/cpuset.h"
 #include "vmm/emulate.h"
 #include "vmm/hold.h"
 #include "vmm/machine.h"
@@ -377,6 +378,7 @@ void vcpu_start(struct vcpu *vcpu)
 
 	snprintf(name, sizeof(name), "vcpu%u", vcpu->id);
 	thread_start(vcpu->machine, &vcpu->thread, THREAD_VCPU, name, run_loop, vcpu);
+	vcpu->thread.cpu = cpuset_cpu(vcpu->machine->config->cpuset, vcpu->id);
 }
 
 /*
