@@ -325,6 +325,7 @@ static void driver_msix(struct driver *driver)
 	mmio_write(COMMON_REG(driver, msix_config), 0);
 }
 
+unused_here
 static u64 driver_offered(struct driver *driver)
 {
 	u64 low, high;

@@ -350,8 +350,11 @@ static u8 begin(struct blk *blk, struct request *request)
 	chain_get(&request->chain, 0, &header, HEADER);
 	request->type = header.type;
 	request->at = header.sector <= blocks ? header.sector * DISK_BLOCK : ~0ULL;
-	request->length = request->done = request->step = 0;
-	request->punch = request->by_hand = false;
+	request->length = 0;
+	request->done = 0;
+	request->step = 0;
+	request->punch = false;
+	request->by_hand = false;
 	if (header.type >= ARRAY_SIZE(operations) || !operations[header.type].check)
 		return VIRTIO_BLK_S_UNSUPP;
 	request->operation = &operations[header.type];
@@ -527,9 +530,11 @@ static void describe(struct blk *blk)
 	blk->virtio.features |= 1ULL << VIRTIO_BLK_F_WRITE_ZEROES;
 	if (blk->disk.options.discard)
 		blk->virtio.features |= 1ULL << VIRTIO_BLK_F_DISCARD;
-	config->max_discard_sectors = config->max_write_zeroes_sectors = MAX_CLEAR;
-	config->max_discard_seg = config->max_write_zeroes_seg = 1;
+	config->max_discard_sectors = MAX_CLEAR;
+	config->max_discard_seg = 1;
 	config->discard_sector_alignment = 8;
+	config->max_write_zeroes_sectors = MAX_CLEAR;
+	config->max_write_zeroes_seg = 1;
 	config->write_zeroes_may_unmap = blk->disk.options.discard;
 }
 
@@ -541,7 +546,8 @@ static int create_disk(struct machine *machine, u32 number, const char *text)
 
 	if (!blk)
 		return error_set("out of memory");
-	blk->disk.fd = blk->disk.overlay = -1;
+	blk->disk.fd = -1;
+	blk->disk.overlay = -1;
 	blk->number = number;
 	for (i = 0; i < QUEUE_SIZE; i++) {
 		blk->request[i].next = blk->free;

@@ -24,7 +24,7 @@ static void notify(struct virtio_device *device, u32 index)
 {
 	struct rng *rng = container_of(device, struct rng, virtio);
 	struct virtqueue *queue = &device->queue[index];
-	static _Thread_local struct virtqueue_chain chain;
+	struct virtqueue_chain chain;
 	struct iovec iov[VIRTQUEUE_SIZE];
 	ssize_t got;
 

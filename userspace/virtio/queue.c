@@ -64,8 +64,12 @@ void virtqueue_reset(struct virtqueue *queue)
 	queue->size = queue->device->kind->queue_size;
 	queue->vector = VIRTIO_MSI_NO_VECTOR;
 	queue->enabled = false;
-	queue->descriptors = queue->available = queue->used = 0;
-	queue->next_available = queue->next_used = queue->published = 0;
+	queue->descriptors = 0;
+	queue->available = 0;
+	queue->used = 0;
+	queue->next_available = 0;
+	queue->next_used = 0;
+	queue->published = 0;
 	queue->in_flight = 0;
 }
 
@@ -213,9 +217,12 @@ bool virtqueue_pop(struct virtqueue *queue, struct virtqueue_chain *chain)
 	head = next_head(queue, waiting);
 	if (head < 0)
 		return false;
-	index = chain->head = head;
-	chain->readables = chain->writables = 0;
-	chain->readable = chain->writable = 0;
+	index = head;
+	chain->head = head;
+	chain->readables = 0;
+	chain->writables = 0;
+	chain->readable = 0;
+	chain->writable = 0;
 	wrong = collect(queue, chain, &table, &index);
 	if (wrong) {
 		virtio_broken(queue->device, "queue %u: descriptor %u of the chain at %u %s",

@@ -193,26 +193,49 @@ static void write_half(u64 *field, bool high, u32 value)
 	*field = high ? (u32)*field | (u64)value << 32 : (*field & ~0xffffffffULL) | value;
 }
 
-#define ADDRESS(name, member, high)							\
-static void name(struct virtio_device *device, u32 value)				\
-{											\
-	struct virtqueue *queue = changeable(device);					\
-											\
-	if (queue)									\
-		write_half(&queue->member, high, value);				\
+static void write_address(struct virtio_device *device, size_t member, bool high, u32 value)
+{
+	struct virtqueue *queue = changeable(device);
+
+	if (queue)
+		write_half((u64 *)((u8 *)queue + member), high, value);
 }
-ADDRESS(write_descriptors_low, descriptors, false)
-ADDRESS(write_descriptors_high, descriptors, true)
-ADDRESS(write_available_low, available, false)
-ADDRESS(write_available_high, available, true)
-ADDRESS(write_used_low, used, false)
-ADDRESS(write_used_high, used, true)
-#undef ADDRESS
+
+static void write_descriptors_low(struct virtio_device *device, u32 value)
+{
+	write_address(device, offsetof(struct virtqueue, descriptors), false, value);
+}
+
+static void write_descriptors_high(struct virtio_device *device, u32 value)
+{
+	write_address(device, offsetof(struct virtqueue, descriptors), true, value);
+}
+
+static void write_available_low(struct virtio_device *device, u32 value)
+{
+	write_address(device, offsetof(struct virtqueue, available), false, value);
+}
+
+static void write_available_high(struct virtio_device *device, u32 value)
+{
+	write_address(device, offsetof(struct virtqueue, available), true, value);
+}
+
+static void write_used_low(struct virtio_device *device, u32 value)
+{
+	write_address(device, offsetof(struct virtqueue, used), false, value);
+}
+
+static void write_used_high(struct virtio_device *device, u32 value)
+{
+	write_address(device, offsetof(struct virtqueue, used), true, value);
+}
 
 static void reset(struct virtio_device *device)
 {
 	virtio_call(device, virtio_reset, NULL);
-	device->feature_select[0] = device->feature_select[1] = 0;
+	device->feature_select[0] = 0;
+	device->feature_select[1] = 0;
 	device->wanted = 0;
 	device->selected = 0;
 	write_config_vector(device, VIRTIO_MSI_NO_VECTOR);
@@ -503,7 +526,8 @@ int virtio_pci_add(struct virtio_device *device)
 {
 	struct pci_function *function = &device->function;
 
-	function->vendor = function->subsystem_vendor = VENDOR;
+	function->vendor = VENDOR;
+	function->subsystem_vendor = VENDOR;
 	function->device = FIRST_DEVICE + device->kind->id;
 	function->subsystem = FIRST_DEVICE + device->kind->id;
 	function->revision = 1;

@@ -107,9 +107,9 @@ static int lock(int fd, const char *path, bool write, u64 start, u64 length)
 	if (errno != EAGAIN && errno != EACCES)
 		return error_errno("--disk: locking %s", path);
 	if (write)
-		return error_set("--disk: %s is in use by another VM; end that, or take %s ro or with an overlay in both",
+		return error_set("--disk: %s is in use by another VM, or another --disk; end that, or take %s ro or with an overlay in both",
 				 path, path);
-	return error_set("--disk: %s is being written by another VM; end that, or make a copy", path);
+	return error_set("--disk: %s is being written by another VM, or another --disk; end that, or make a copy", path);
 }
 
 static int place(struct disk *disk, const char *path)
@@ -244,7 +244,8 @@ void disk_close(struct disk *disk)
 		close(disk->fd);
 	disk->map = NULL;
 	disk->stale = NULL;
-	disk->overlay = disk->fd = -1;
+	disk->overlay = -1;
+	disk->fd = -1;
 }
 
 /* ---- where things are ------------------------------------------------------------- */
