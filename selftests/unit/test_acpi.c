@@ -248,6 +248,7 @@ static void call(u16 command, u32 apic_id)
 	volatile u8 *mailbox = memory_at(&memory, 0xf0000, 4096);
 
 	*(volatile u16 *)mailbox = 0;
+	usleep(50000);		/* none is withdrawn in life, so the loop need not expect it */
 	*(volatile u32 *)(mailbox + 4) = apic_id;
 	*(volatile u64 *)(mailbox + 8) = (u64)arrive;
 	*(volatile u16 *)mailbox = command;
