@@ -116,6 +116,7 @@ static const struct {
 	{ THV_FEATURE_RDTSCP, "RDTSCP" },
 	{ THV_FEATURE_INVPCID, "INVPCID" },
 	{ THV_FEATURE_MONITOR_TRAP, "monitor trap flag" },
+	{ THV_FEATURE_PAUSE_LOOP, "PAUSE-loop exiting" },
 };
 
 static void print_features(const char *what, u64 bits)

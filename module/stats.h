@@ -55,7 +55,9 @@
 	COUNTER(flushes_tag,	"... of all with the vCPU's tag")		\
 	COUNTER(flushes_page,	"... of one linear address")			\
 	COUNTER(fpu_switches,	"times the guest's FPU state was loaded")	\
-	COUNTER(migrations,	"times the vCPU moved to another CPU")
+	COUNTER(migrations,	"times the vCPU moved to another CPU")		\
+	COUNTER(spins,		"times the guest was found waiting in a loop")	\
+	COUNTER(turns_given,	"... and gave its turn to a vCPU that waits for a CPU")
 
 enum thv_counter {
 #define THV_COUNTER_ENUM(name, text) THV_STAT_##name,

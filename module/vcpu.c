@@ -142,12 +142,19 @@ static void load_on(struct thv_vcpu *vcpu, int cpu)
 
 static void sched_in(struct preempt_notifier *notifier, int cpu)
 {
-	load_on(container_of(notifier, struct thv_vcpu, preempt), cpu);
+	struct thv_vcpu *vcpu = container_of(notifier, struct thv_vcpu, preempt);
+
+	WRITE_ONCE(vcpu->pushed_off, false);
+	load_on(vcpu, cpu);
 }
 
 static void sched_out(struct preempt_notifier *notifier, struct task_struct *next)
 {
-	thv_backend->put(container_of(notifier, struct thv_vcpu, preempt));
+	struct thv_vcpu *vcpu = container_of(notifier, struct thv_vcpu, preempt);
+
+	if (task_is_running(current))
+		WRITE_ONCE(vcpu->pushed_off, true);
+	thv_backend->put(vcpu);
 }
 
 static struct preempt_ops preempt_ops = { .sched_in = sched_in, .sched_out = sched_out };
@@ -668,10 +675,12 @@ static long run_loaded(struct thv_vcpu *vcpu)
 	long err;
 
 	take_up(vcpu);
+	WRITE_ONCE(vcpu->thread, current);
 	err = take_regs(vcpu);
 	if (!err)
 		err = run_loop(vcpu);
 	give_regs(vcpu);
+	WRITE_ONCE(vcpu->thread, NULL);
 	lay_down(vcpu);
 	return err;
 }

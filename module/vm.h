@@ -65,6 +65,7 @@ struct thv_vm {
 	struct work_struct tell_death;
 	atomic_t running;		/* vCPUs between thv_vm_run_begin() and _end() */
 	wait_queue_head_t state_wait;	/* for changes of these two */
+	u32 last_helped;		/* vCPU id: spin.c */
 	u32 nr_vcpus;			/* vcpus[] in use; written under lock */
 	struct thv_vcpu *vcpus[THV_MAX_VCPUS];	/* by id; set once, published with release */
 

@@ -147,11 +147,11 @@ TEST_F_TIMEOUT(module, loading_is_refused_whole_or_done, 1500)
 	ASSERT_EQ(0, load(self));
 }
 
-/* It cannot say no, either */
+/* Once the kernel has been told which module (its name is copied), the module cannot say no */
 TEST_F_TIMEOUT(module, unloading_is_done_whatever_fails, 600)
 {
+	unsigned int nth, refused = 0;
 	bool failed = true;
-	unsigned int nth;
 	int result;
 
 	if (!device_there())
@@ -161,12 +161,15 @@ TEST_F_TIMEOUT(module, unloading_is_done_whatever_fails, 600)
 		fail_nth_arm(nth);
 		result = unload();
 		failed = !fail_nth_disarm();
-		ASSERT_EQ(0, result) TH_LOG("place %u", nth);
-		EXPECT_FALSE(device_there());
-		ASSERT_EQ(0, load(self)) TH_LOG("place %u", nth);
+		refused += result == -EFAULT;
+		ASSERT_TRUE(!result || (failed && result == -EFAULT)) TH_LOG("place %u: %s", nth, strerror(-result));
+		EXPECT_EQ(!!result, device_there());
+		if (!result)
+			ASSERT_EQ(0, load(self)) TH_LOG("place %u", nth);
 	}
-	TH_LOG("%u places", nth - 2);
-	EXPECT_LT(2, nth);
+	TH_LOG("%u places, %u refused", nth - 2, refused);
+	EXPECT_GE(1, refused);
+	EXPECT_LT(2 + refused, nth);
 }
 
 FAIL_NTH_MAIN

@@ -55,6 +55,7 @@
 #define THV_FEATURE_RDTSCP		(1ULL << 16)
 #define THV_FEATURE_INVPCID		(1ULL << 17)
 #define THV_FEATURE_MONITOR_TRAP	(1ULL << 18) /* an exit after each instruction */
+#define THV_FEATURE_PAUSE_LOOP		(1ULL << 19) /* an exit of a loop that waits */
 
 enum thv_backend_id {
 	THV_BACKEND_VMX = 1,

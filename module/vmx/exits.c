@@ -14,6 +14,7 @@
 #include "../debugger.h"
 #include "../event.h"
 #include "../hypercall.h"
+#include "../spin.h"
 #include "../trace.h"
 #include "reasons.h"
 #include "vmx.h"
@@ -234,6 +235,12 @@ static enum thv_next exit_hlt(struct vmx_vcpu *vmx)
 	return resume_past(vmx);
 }
 
+static enum thv_next exit_pause_loop(struct vmx_vcpu *vmx)
+{
+	thv_exit_spin(&vmx->vcpu);
+	return resume_past(vmx);
+}
+
 /* Registers of the call: RAX; RBX, RCX, RDX, RSI. 32 bits of each outside 64-bit mode. */
 static enum thv_next exit_vmcall(struct vmx_vcpu *vmx)
 {
@@ -424,7 +431,7 @@ static const struct exit exits[VMX_REASONS] = {
 	[VMX_REASON_MWAIT] = { FAST(raise_ud) },		/* not offered */
 	[VMX_REASON_MTF] = { SLOW(exit_monitor_trap) },
 	[VMX_REASON_MONITOR] = { FAST(raise_ud) },		/* not offered */
-	[VMX_REASON_PAUSE] = { NEVER("PAUSE exiting and PAUSE-loop exiting are 0") },
+	[VMX_REASON_PAUSE] = { SLOW(exit_pause_loop) },
 	[VMX_REASON_ENTRY_MACHINE_CHECK] = { SLOW(failed_entry) },
 	[VMX_REASON_TPR] = { NEVER("TPR shadow is used with virtual-interrupt delivery only") },
 	[VMX_REASON_APIC_ACCESS] = { SLOW(vmx_exit_apic_access) },

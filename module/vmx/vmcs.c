@@ -250,6 +250,8 @@ static u32 secondary(struct vmx_vcpu *vmx)
 		control |= SECONDARY_EXEC_ENABLE_VPID;
 	if (vmx->pml)
 		control |= SECONDARY_EXEC_ENABLE_PML;
+	if (features & THV_FEATURE_PAUSE_LOOP)
+		control |= SECONDARY_EXEC_PAUSE_LOOP_EXITING;
 	if (features & THV_FEATURE_RDTSCP)
 		control |= SECONDARY_EXEC_ENABLE_RDTSCP;
 	if (features & THV_FEATURE_INVPCID)
@@ -276,6 +278,14 @@ void vmx_set_root(struct thv_vcpu *vcpu, u64 root)
 {
 	vmwrite(GUEST_CR3, root);
 }
+
+/*
+ * In ticks of the time-stamp counter (SDM 26.1.3): PAUSEs that are no further apart than the gap are one loop,
+ * and a loop that lasts longer than the window is an exit. A PAUSE takes up to 140 on recent processors,
+ * a spin lock is held for less than the window; an exit costs about half of it.
+ */
+#define LOOP_GAP	256
+#define LOOP_WINDOW	4096
 
 static void setup_controls(struct vmx_vcpu *vmx)
 {
@@ -305,6 +315,10 @@ static void setup_controls(struct vmx_vcpu *vmx)
 	if (vmx->vpid)
 		vmwrite(VIRTUAL_PROCESSOR_ID, vmx->vpid);
 	vmx_pml_setup(vmx);
+	if (vmx->cpu2 & SECONDARY_EXEC_PAUSE_LOOP_EXITING) {
+		vmwrite(PLE_GAP, LOOP_GAP);
+		vmwrite(PLE_WINDOW, LOOP_WINDOW);
+	}
 	if (vmx->cpu2 & SECONDARY_EXEC_ENCLS_EXITING)
 		vmwrite(ENCLS_EXITING_BITMAP, ~0ULL);
 	vmx_cr_masks(vmx);

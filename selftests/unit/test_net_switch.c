@@ -72,11 +72,11 @@ static void test_addresses(void)
 	       "each has an address of its own");
 	tap_ok(guest_open(&d, "switch=addresses,mac=02:00:5e:10:00:01") &&
 	       !memcmp(net_mac(d.net), "\x02\x00\x5e\x10\x00\x01", NET_MAC), "one may be chosen");
-	tap_ok(net_check("switch=addresses,mac=02:00:5e:10:00:01") && strstr(error_text(), "another member has"),
+	tap_ok(guest_check("switch=addresses,mac=02:00:5e:10:00:01") && strstr(error_text(), "another member has"),
 	       "... but once: %s", error_text());
-	tap_ok(!net_check("switch=another,mac=02:00:5e:10:00:01"), "another switch is another matter");
+	tap_ok(!guest_check("switch=another,mac=02:00:5e:10:00:01"), "another switch is another matter");
 	net_close(d.net);
-	tap_ok(!net_check("switch=addresses,mac=02:00:5e:10:00:01"), "who leaves gives it back");
+	tap_ok(!guest_check("switch=addresses,mac=02:00:5e:10:00:01"), "who leaves gives it back");
 	close_three();
 }
 
@@ -398,7 +398,7 @@ static void test_processes(void)
 	tap_is(answers(1), 3, "three processes answer, who were there before and who came later");
 	end(first, SIGKILL);
 	tap_is(answers(2), 2, "the one that was there first is killed: the others go on");
-	tap_ok(net_check("switch=lab,mac=02:00:5e:10:00:02"), "an address is kept while its owner lives");
+	tap_ok(guest_check("switch=lab,mac=02:00:5e:10:00:02"), "an address is kept while its owner lives");
 	end(second, SIGKILL);
 	tap_is(answers(3), 1, "one more is killed");
 	tap_is(sockets("lab"), 4, "the dead have left their sockets");
@@ -456,16 +456,16 @@ static void test_folders(void)
 	mkdir(long_path, 0700);
 	tap_ok(!symlink("/tmp", path), "thv is a link to somewhere");
 	setenv("XDG_RUNTIME_DIR", long_path, 1);
-	tap_ok(net_check("switch=x") && strstr(error_text(), "not a folder of your own"), "that is refused: %s",
+	tap_ok(guest_check("switch=x") && strstr(error_text(), "not a folder of your own"), "that is refused: %s",
 	       error_text());
 	unlink(path);
 	mkdir(path, 0777);
 	chmod(path, 0777);
-	tap_ok(net_check("switch=x"), "so is a folder that others may write to");
+	tap_ok(guest_check("switch=x"), "so is a folder that others may write to");
 	snprintf(long_path, sizeof(long_path), "%s/%070d", runtime, 0);
 	mkdir(long_path, 0700);
 	setenv("XDG_RUNTIME_DIR", long_path, 1);
-	tap_ok(net_check("switch=x") && strstr(error_text(), "too long"), "a path too long is refused: %s", error_text());
+	tap_ok(guest_check("switch=x") && strstr(error_text(), "too long"), "a path too long is refused: %s", error_text());
 	setenv("XDG_RUNTIME_DIR", runtime, 1);
 }
 

@@ -72,9 +72,12 @@ static void test_frames(int fd)
 
 static void test_refusals(void)
 {
-	tap_ok(net_check("tap=thv0") && strstr(error_text(), "another program has it"),
+	tap_ok(guest_check("tap=thv0") && strstr(error_text(), "another program has it"),
 	       "a device that has a guest takes no second: %s", error_text());
-	tap_ok(net_check("tap=lo"), "what is no tap device is refused: %s", error_text());
+	tap_ok(!net_check(&(struct option_list){ 2, (const char *[]){ "tap=thv1", "tap=thv2" } }) &&
+	       net_check(&(struct option_list){ 2, (const char *[]){ "tap=thv1", "tap=thv1" } }),
+	       "two guests' cards cannot be plugged into one device: %s", error_text());
+	tap_ok(guest_check("tap=lo"), "what is no tap device is refused: %s", error_text());
 }
 
 /* Without privileges, but for root of its own user namespace the host's devices are others' */
@@ -84,7 +87,7 @@ static void test_permission(void)
 		tap_skip("no user namespace: %s", strerror(errno));
 		return;
 	}
-	tap_ok(net_check("tap=thv1") && strstr(error_text(), "ip tuntap add dev thv1 mode tap"),
+	tap_ok(guest_check("tap=thv1") && strstr(error_text(), "ip tuntap add dev thv1 mode tap"),
 	       "who may not make one is told how: %s", error_text());
 }
 
@@ -109,7 +112,7 @@ int main(void)
 	}
 	keep_host_quiet();
 	events_create(&guest_events);
-	if (net_check("tap=thv0")) {
+	if (guest_check("tap=thv0")) {
 		tap_skip("no tap device: %s", error_text());
 		return tap_done();
 	}

@@ -18,19 +18,20 @@
 #include "vmm/cpuset.h"
 #include "vmm/disk.h"
 #include "vmm/machine.h"
+#include "vmm/net.h"
 #include "vmm/terminal.h"
 #include "vmm/vcpu.h"
 
 struct run_values {
 	struct boot_files files;
-	u64 memory;
+	u64 memory, balloon;
 	u32 cpus, paging, debug_exit, device_fd, sandbox;
 	struct cpuset cpuset;
 	const char *machine;		/* the file; its options are in the other fields */
-	const char *name, *serial, *serial2, *gdb;
+	const char *name, *serial, *serial2, *console, *balloon_control, *gdb;
 	bool no_vpid, no_huge, no_apicv, no_pml, no_ept_ad, hugepages, stats, json, trace_io, gdb_wait,
 	     rng;
-	struct option_list disks;
+	struct option_list disks, nets;
 };
 
 #define FIELD(member)	.field = offsetof(struct run_values, member)
@@ -75,6 +76,16 @@ static const struct option_row options[] = {
 	{ "disk", "path=FILE[,...]",
 	  "give the guest a disk (/dev/vda, vdb, ...): a raw image or block device; also ro (read-only), offset=BYTES and size=SIZE (a region of it), overlay=FILE (what is written goes there), discard; again for more disks",
 	  option_list, FIELD(disks), .words = disk_rows },
+	{ "net", "NETWORK",
+	  "give the guest a virtio network card, plugged into user (NAT, without privileges), tap=IF, or switch=NAME (guests of this user); more words after commas: mac=ADDRESS; for user hostfwd=tcp:127.0.0.1:2222-:22, and loopback, which lets the guest reach the host's 127.0.0.1 as 10.0.2.2; again for one more card",
+	  option_list, FIELD(nets), .words = net_options },
+	{ "console", "WHERE", "give the guest a virtio console (hvc0): as a serial port",
+	  option_text, FIELD(console) },
+	{ "balloon", "SIZE", "give the guest a balloon, which takes so much of its memory to begin with",
+	  option_size, FIELD(balloon), .minimum = PAGE_BYTES, .maximum = 16ULL << 40 },
+	{ "balloon-control", "WHERE",
+	  "... of no size to begin with unless told; a line with a size, sent there (pty, socket:PATH), is its new one, an empty line asks",
+	  option_text, FIELD(balloon_control) },
 	{ "rng", NULL, "give the guest the host's random numbers (/dev/hwrng)",
 	  option_flag, FIELD(rng) },
 	{ "debug-exit", "PORT",
@@ -132,17 +143,28 @@ static const struct option_status statuses[] = {
 
 /* ---- before ------------------------------------------------------------- */
 
-static int check_serial(const struct run_values *values)
+/* Of all that may be connected to standard output, one is */
+static int check_channels(const struct run_values *values)
 {
-	if (channel_check("serial", values->serial))
-		return -1;
-	if (!values->serial2)
-		return 0;
-	if (channel_check("serial2", values->serial2))
-		return -1;
-	if (channel_uses_stdio(values->serial) && channel_uses_stdio(values->serial2))
-		return error_set("--serial2 %s: the first serial port has standard output already; give that another --serial",
-				 values->serial2);
+	const struct { const char *option, *where; } channels[] = {
+		{ "serial", values->serial }, { "serial2", values->serial2 }, { "console", values->console },
+		{ "balloon-control", values->balloon_control },
+	};
+	const char *user = NULL;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(channels); i++) {
+		if (!channels[i].where)
+			continue;
+		if (channel_check(channels[i].option, channels[i].where))
+			return -1;
+		if (!channel_uses_stdio(channels[i].where))
+			continue;
+		if (user)
+			return error_set("--%s %s: --%s has standard output already; give that another place",
+					 channels[i].option, channels[i].where, user);
+		user = channels[i].option;
+	}
 	return 0;
 }
 
@@ -182,6 +204,10 @@ static struct machine_config configure(const struct run_values *values, const st
 		.hugepages = values->hugepages,
 		.trace_io = values->trace_io,
 		.serial = { values->serial, values->serial2 },
+		.console = values->console,
+		.nets = values->nets,
+		.balloon = values->balloon,
+		.balloon_control = values->balloon_control,
 		.debug_exit = values->debug_exit,
 		.disks = values->disks,
 		.rng = values->rng,
@@ -333,7 +359,7 @@ static int check(const struct run_values *values, struct boot_image *image,
 	struct memory plan;
 
 	memory_plan(&plan, memory_of(values));
-	if (check_serial(values) || check_gdb(values) || check_device(values) ||
+	if (check_channels(values) || check_gdb(values) || check_device(values) ||
 	    boot_open(image, &values->files, &plan))
 		return -1;
 	*config = configure(values, image);

@@ -35,6 +35,7 @@ const struct device_feature device_features[] = {
 	{ THV_FEATURE_RDTSCP, "rdtscp", "RDTSCP in the guest" },
 	{ THV_FEATURE_INVPCID, "invpcid", "INVPCID in the guest" },
 	{ THV_FEATURE_MONITOR_TRAP, "monitor-trap", "single steps that the guest cannot see" },
+	{ THV_FEATURE_PAUSE_LOOP, "pause-loop", "a vCPU that spins gives way to those that wait" },
 	{ 0 }
 };
 

@@ -133,19 +133,33 @@ static bool no_room(void *opaque)
 	return false;
 }
 
-int net_check(const char *text)
+/* One after the other, each open while the rest is tried */
+static int check_from(const struct option_list *nets, u32 number, struct events *events)
 {
 	static const struct net_user nobody = { .room = no_room };
-	struct events events;
 	struct net *net;
+	int result;
+
+	if (number == nets->count)
+		return 0;
+	net = net_open(nets->text[number], events, &nobody, NULL);
+	if (!net)
+		return -1;
+	result = check_from(nets, number + 1, events);
+	net_close(net);
+	return result;
+}
+
+int net_check(const struct option_list *nets)
+{
+	struct events events;
+	int result;
 
 	if (events_create(&events))
 		return -1;
-	net = net_open(text, &events, &nobody, NULL);
-	if (net)
-		net_close(net);
+	result = check_from(nets, 0, &events);
 	events_destroy(&events);
-	return net ? 0 : -1;
+	return result;
 }
 
 const u8 *net_mac(const struct net *net)

@@ -238,14 +238,14 @@ static bool take_hello(struct member *member, const u8 *message, size_t length)
 	return true;
 }
 
-/* One message; false: there is none, or nobody any more, or no room: then resume() brings us back */
+/* One message; false: there is none, or nobody any more, or no room for a frame: resume() brings us back */
 static bool take_message(struct member *member)
 {
 	const struct net *net = &member->port->net;
 	u8 message[NET_FRAME + 1];	/* one more tells what is too long */
 	ssize_t got;
 
-	if (!net->user->room(net->opaque))
+	if (member->introduced && !net->user->room(net->opaque))
 		return false;
 	got = recv(member->source.fd, message, sizeof(message), MSG_DONTWAIT);
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
@@ -529,6 +529,7 @@ static int open_switch(struct net *net, const struct net_config *config)
 	return failed ? -1 : 0;
 }
 
+/* In its sandbox the launcher cannot remove its socket: then whoever joins next does */
 static void close_switch(struct net *net)
 {
 	struct port *port = (struct port *)net;

@@ -449,8 +449,10 @@ size_t channel_write(struct channel *channel, const void *data, size_t length)
 		done += got;
 	}
 	pthread_mutex_unlock(&channel->lock);
-	if (done < length && errno == EPIPE)
+	if (done < length && errno == EPIPE) {
 		reader_has_gone(channel);
+		return length;
+	}
 	return done;
 }
 

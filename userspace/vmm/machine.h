@@ -69,6 +69,10 @@ struct machine_config {
 	bool hugepages;
 	bool trace_io;
 	const char *serial[SERIAL_PORTS];	/* kinds of channel; NULL: no such port */
+	const char *console;		/* a kind of channel; NULL: no virtio console */
+	struct option_list nets;	/* as after --net, one a card */
+	u64 balloon;			/* its first size */
+	const char *balloon_control;	/* a kind of channel; without both there is no balloon */
 	u32 debug_exit;			/* a port, or 0 */
 	struct option_list disks;	/* each as in --disk: disk.h */
 	bool rng;

@@ -46,10 +46,10 @@ struct net_config {
 extern const struct option_row net_options[];
 
 /*
- * Would it work? Opens it and closes it again, so that what would not is said before there is
- * a VM. 0, or -1 with the error text.
+ * Would they work? Opens them together and closes them again, so that what would not is said
+ * before there is a VM. 0, or -1 with the error text.
  */
-int net_check(const char *text);
+int net_check(const struct option_list *nets);
 
 /* Does it make connections of its own (THREAD_NETWORK)? Of a text that net_check() has let pass. */
 bool net_connects(const char *text);

@@ -84,6 +84,17 @@ static int no_address(void *filter, const struct sandbox_call *call, enum thread
 	return add(filter, call, 1, &address);
 }
 
+/* A socket's, which a switch makes larger for who joins */
+static int send_buffer(void *filter, const struct sandbox_call *call, enum thread_kind kind)
+{
+	struct scmp_arg_cmp option[] = {
+		SCMP_A1(SCMP_CMP_EQ, SOL_SOCKET), SCMP_A2(SCMP_CMP_EQ, SO_SNDBUF),
+	};
+
+	(void)kind;
+	return add(filter, call, ARRAY_SIZE(option), option);
+}
+
 static int read_only(void *filter, const struct sandbox_call *call, enum thread_kind kind)
 {
 	struct scmp_arg_cmp flags = SCMP_A2(SCMP_CMP_MASKED_EQ,
@@ -202,6 +213,7 @@ const struct sandbox_call sandbox_calls[] = {
 	{ SCMP_SYS(sendmsg),		LOOP, any },
 	{ SCMP_SYS(sendto),		MAIN | DEVICE, no_address },
 	{ SCMP_SYS(setsockopt),		MAIN | NETWORK, any },
+	{ SCMP_SYS(setsockopt),		DEVICE, send_buffer },
 	{ SCMP_SYS(shutdown),		WORKER, any },
 
 	/* Disks, and what is random */
