@@ -445,6 +445,8 @@ static void test_window(void)
 
 /* ---- drivers that break the rules ------------------------------------------------------ */
 
+#define LOW	0x400000		/* end of the first of two slots, the other is at 4 GiB */
+
 static void offer_head(void)
 {
 	ring_offer(&driver, 0, 0);
@@ -495,6 +497,17 @@ static void outside(void)
 static void over_the_end(void)
 {
 	desc0(DRIVER_MEMORY - 4, 8, 0, 0);
+}
+
+/* Memory goes on in our address space there, but not in the guest's: test_broken() sees to that */
+static void across_slots(void)
+{
+	desc0(LOW - 4, 8, 0, 0);
+}
+
+static void in_the_hole(void)
+{
+	desc0(LOW, 8, VRING_DESC_F_WRITE, 0);
 }
 
 static void wrapping(void)
@@ -581,6 +594,8 @@ static const struct {
 	{ "a descriptor of 4 GiB", huge_length },
 	{ "a descriptor outside of memory", outside },
 	{ "a descriptor over the end of memory", over_the_end },
+	{ "a descriptor across two slots of memory", across_slots },
+	{ "a descriptor in the hole below 4 GiB", in_the_hole },
 	{ "a descriptor whose end wraps", wrapping },
 	{ "a descriptor in the device's own registers", device_registers },
 	{ "something to read after something to write", read_after_write },
@@ -601,6 +616,7 @@ static void test_broken(void)
 	u32 i;
 
 	make_machine();
+	driver_vm.memory.low = LOW;
 	for (i = 0; i < ARRAY_SIZE(spoilt); i++) {
 		driver.next_page = 1 << 20;
 		driver_start(&driver, INDIRECT);
@@ -616,6 +632,9 @@ static void test_broken(void)
 	tap_ok(tap_held(), "nothing of it is used, and a reset helps");
 	driver_start(&driver, 0);
 	tap_ok(serve(0, 100), "after all of that, an honest driver is served");
+	memcpy(guest(IN), "4GiBdata", 8);
+	ring_add(&driver, 0, (struct segment[]){ { IN, 8, false }, { SIZE_4G, 8, true } }, 2);
+	tap_ok(driver_wait(!memcmp(guest(SIZE_4G), "4GiBdata", 8)), "above 4 GiB, too");
 	driver_end();
 }
 
