@@ -25,10 +25,13 @@
 #include "vmm/sandbox.h"
 
 struct cpuset;
+struct fwcfg_items;
 struct gdb;
 struct ioapic;
 struct machine;
 struct pci;
+struct pic;
+struct pit;
 struct state_part;
 struct thread;
 struct vcpu;
@@ -69,6 +72,7 @@ struct machine_config {
 	bool hugepages;
 	bool trace_io;
 	const char *serial[SERIAL_PORTS];	/* kinds of channel; NULL: no such port */
+	const char *debugcon;		/* a kind of channel; NULL: no debug console */
 	const char *console;		/* a kind of channel; NULL: no virtio console */
 	struct option_list nets;	/* as after --net, one a card */
 	u64 balloon;			/* its first size */
@@ -82,6 +86,10 @@ struct machine_config {
 	bool no_sandbox;
 	const struct cpuset *cpuset;	/* of the vCPUs; NULL: any CPU */
 	bool real_mode;			/* the guest begins in real mode */
+	const struct fwcfg_items *fwcfg;	/* NULL: no fw_cfg */
+	const u8 *rom;			/* firmware, which ends at 4 GiB; NULL: none */
+	u64 rom_size;
+	bool legacy;			/* 8254, 8259s, keyboard controller, the clock's interrupts */
 };
 
 /* Tear-down, in the reverse order of machine_at_end() */
@@ -100,6 +108,8 @@ struct machine {
 	struct bus bus;
 	struct events events;
 	struct ioapic *ioapic;
+	struct pic *pic;		/* NULL: there is none (legacy), nor the next */
+	struct pit *pit;
 	struct pci *pci;		/* NULL: nobody has asked for it yet */
 	struct vcpu *vcpu;		/* config->cpus of them */
 	struct hold hold;
@@ -133,7 +143,7 @@ struct device {
 	static const struct device *const device_entry_##id				\
 	__attribute__((section("thv_devices"), used)) = &device_##id
 
-/* Raise or lower a pin of the IOAPIC. Any thread. */
+/* Raise or lower a pin of the IOAPIC, and of the 8259s where there are some. Any thread. */
 void irq_set(struct machine *machine, u32 pin, bool level);
 void irq_eoi(struct machine *machine, u8 vector);
 
@@ -150,10 +160,13 @@ void machine_end(struct machine *machine, int status, const char *reason, ...);
 /* Is the configuration one that the devices can do? 0, or -1 with the error text */
 int machine_check(const struct machine_config *config);
 
+/* Can its vCPUs run in real mode, so that INIT and SIPI start them? After machine_prepare() */
+bool machine_has_real_mode(const struct machine *machine);
+
 /*
- * The life of a machine, in this order. machine_prepare() makes all that needs no
- * module: after it the loaders may write to memory. machine_create() asks the
- * module for the VM and builds the devices. machine_run() returns when somebody
+ * The life of a machine, in this order. machine_prepare() asks the module what there is, and
+ * makes all that needs no VM: after it the loaders may write to memory. machine_create() asks
+ * the module for the VM and builds the devices. machine_run() returns when somebody
  * called machine_end(). All but the last: 0, or -1 with the error text.
  */
 int machine_prepare(struct machine *machine, const struct machine_config *config);
