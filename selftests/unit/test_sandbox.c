@@ -252,7 +252,7 @@ static const struct {
 	PART(NETWORK, "makes no Unix sockets", false, SYS_socket, { AF_UNIX, SOCK_STREAM, 0 }),
 	PART(NETWORK, "makes no netlink sockets", false, SYS_socket, { AF_NETLINK, SOCK_RAW, 0 }),
 	PART(NETWORK, "makes no packet sockets", false, SYS_socket, { AF_PACKET, SOCK_DGRAM, 0 }),
-	PART(NETWORK, "makes no raw sockets", false, SYS_socket, { AF_INET, SOCK_RAW, 0 }),
+	PART(NETWORK, "makes no raw sockets of IPv6", false, SYS_socket, { AF_INET6, SOCK_RAW, 0 }),
 	PART(NETWORK, "writes no file", false, SYS_openat, { AT_FDCWD, 0, O_RDWR }),
 	PART(NETWORK, "makes no file", false, SYS_openat, { AT_FDCWD, 0, O_RDONLY | O_CREAT, 0600 }),
 	PART(NETWORK, "empties no file", false, SYS_openat, { AT_FDCWD, 0, O_RDONLY | O_TRUNC }),
@@ -274,6 +274,8 @@ static void parts_of_calls(void)
 	}
 	end = attempt(&(struct attempt){ THREAD_MAIN, SYS_unlink, { 0 } });
 	tap_is(end, EPERM, "main: to remove a file is refused, and no more");
+	end = attempt(&(struct attempt){ THREAD_NETWORK, SYS_socket, { AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP } });
+	tap_is(end, EPERM, "network: so is a raw socket");
 }
 
 /* int $0x80: another table of numbers, where 20 is getpid() and 5 open() */

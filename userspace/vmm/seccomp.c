@@ -125,6 +125,22 @@ static int internet(void *filter, const struct sandbox_call *call, enum thread_k
 	return 0;
 }
 
+/*
+ * libslirp asks for one when the guest pings somebody and the host lets its users have no ping
+ * sockets (net.ipv4.ping_group_range). It goes on without; so a guest cannot end itself by that.
+ */
+static int raw_refused(void *filter, const struct sandbox_call *call, enum thread_kind kind)
+{
+	const struct scmp_arg_cmp arguments[] = {
+		SCMP_A0(SCMP_CMP_EQ, AF_INET),
+		SCMP_A1(SCMP_CMP_MASKED_EQ, ~(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_RAW),
+	};
+
+	(void)kind;
+	return seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(EPERM), call->number, ARRAY_SIZE(arguments),
+				      arguments);
+}
+
 /* Not F_SETOWN, whose signals would go to others, nor leases */
 static int flags_only(void *filter, const struct sandbox_call *call, enum thread_kind kind)
 {
@@ -232,6 +248,7 @@ const struct sandbox_call sandbox_calls[] = {
 
 	/* Connections of the guest's (libslirp), and the file that names the name servers */
 	{ SCMP_SYS(socket),		NETWORK, internet },
+	{ SCMP_SYS(socket),		NETWORK, raw_refused },
 	{ SCMP_SYS(connect),		NETWORK, any },
 	{ SCMP_SYS(bind),		NETWORK, any },
 	{ SCMP_SYS(listen),		NETWORK, any },
