@@ -275,7 +275,7 @@ static void test_loop(void)
 
 static void test_park(void)
 {
-	struct acpi_options options = { 4, dsdt, NULL, true };
+	struct acpi_options options = { .cpus = 4, .dsdt = dsdt, .park = true };
 	const u8 *entry = NULL;
 
 	memset(memory_at(&memory, 0xe0000, 0x20000), 0xff, 0x20000);
