@@ -19,7 +19,7 @@
 #:   ON=emulator        host: load the module into the running kernel, run the guest here
 #:   HOST=6.1           kernel of the emulated host: 6.1 or 6.12
 #:   CPU=skylake        processor of the emulated host (selftests/machine/machine --help lists them)
-#:   CPUS=2             processors of the emulated host
+#:   CPUS=1             processors of the guest (of those, the emulated host has 2)
 #:   KERNEL= INITRD=    the guest's kernel (bzImage) and initramfs: Debian's, and a busybox
 #:   APPEND=            more kernel parameters for the guest
 #:   MEM=256M           the guest's memory

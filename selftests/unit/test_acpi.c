@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// sources: userspace/boot/acpi.c userspace/boot/resetvector.c userspace/vmm/memory.c userspace/lib/error.c
+// sources: userspace/boot/acpi.c userspace/boot/resetvector.c userspace/boot/park.c userspace/boot/modes.c userspace/vmm/memory.c userspace/lib/error.c
 /*
  * The ACPI tables: found and walked as a kernel does it, from the RSDP on, and
  * handed to iasl's disassembler, whose opinion is independent of ours.
  */
 #include <stdlib.h>
 #include <string.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "boot/boot.h"
@@ -117,7 +120,7 @@ static const u8 *table(const char *signature)
 
 static void build(u32 cpus, bool second)
 {
-	struct acpi_options options = { cpus, dsdt, second ? com2 : NULL };
+	struct acpi_options options = { .cpus = cpus, .dsdt = dsdt, .ssdt = second ? com2 : NULL };
 
 	memset(memory_at(&memory, 0xe0000, 0x20000), 0, 0x20000);
 	tap_is(acpi_build(&memory, &options), 0xe0000, "%u CPUs: built", cpus);
@@ -186,6 +189,116 @@ static void test_madt(u32 cpus)
 	       "NMIs come in at LINT1 of all");
 }
 
+/* ---- the multiprocessor wake-up ------------------------------------------------ */
+
+static struct thv_regs parked;
+static struct thv_sregs parked_sregs;
+static u32 parked_state = THV_MP_WAIT_SIPI;
+
+int vcpu_get(int vcpu, enum thv_state_id component, void *data, u32 size)
+{
+	memset(data, 0, size);
+	if (component == THV_STATE_EVENTS)
+		((struct thv_event_state *)data)->mp_state = parked_state;
+	return 0;
+}
+
+int vcpu_set(int vcpu, enum thv_state_id component, const void *data, u32 size)
+{
+	if (component == THV_STATE_REGS)
+		memcpy(&parked, data, size);
+	if (component == THV_STATE_SREGS)
+		memcpy(&parked_sregs, data, size);
+	if (component == THV_STATE_EVENTS)
+		parked_state = ((const struct thv_event_state *)data)->mp_state;
+	return 0;
+}
+
+/* Follow the page tables at CR3, large pages and all; ~0: not mapped */
+static u64 translate(u64 address)
+{
+	u64 entry = parked_sregs.cr3;
+	int shift;
+
+	for (shift = 39; shift >= 21; shift -= 9) {
+		entry = get(at((entry & ~0xfffULL) + 8 * (address >> shift & 511), 8), 8);
+		if (!(entry & 1))
+			return ~0ULL;
+	}
+	return entry & 0x80 ? (entry & ~0x1fffffULL) + (address & 0x1fffff) : ~0ULL;
+}
+
+static atomic_uint arrived;
+
+static void arrive(void)
+{
+	arrived++;
+}
+
+/* The loop itself, here: without its IN, which is not for programs. It ends in a call of arrive(). */
+static void *wait_for_mailbox(void *code)
+{
+	asm volatile("call *%%rcx" : : "c"(code), "b"(at(0xf0000, 4096)), "D"(3)
+		     : "rax", "rdx", "rsi", "r8", "r9", "r10", "r11", "memory", "cc");
+	return NULL;
+}
+
+static void call(u16 command, u32 apic_id)
+{
+	volatile u8 *mailbox = memory_at(&memory, 0xf0000, 4096);
+
+	*(volatile u16 *)mailbox = 0;
+	usleep(50000);		/* none is withdrawn in life, so the loop need not expect it */
+	*(volatile u32 *)(mailbox + 4) = apic_id;
+	*(volatile u64 *)(mailbox + 8) = (u64)arrive;
+	*(volatile u16 *)mailbox = command;
+	usleep(50000);
+}
+
+static void test_loop(void)
+{
+	u8 *code = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	pthread_t thread;
+
+	memcpy(code, at(parked.rip, 64), 64);
+	tap_ok(code[4] == 0xec, "it waits at a port");
+	code[4] = 0x90;
+	pthread_create(&thread, NULL, wait_for_mailbox, code);
+	call(1, 2);
+	tap_ok(!arrived && get(at(0xf0000, 2), 2) == 1, "a call for another is not answered");
+	call(2, 3);
+	tap_ok(!arrived && get(at(0xf0000, 2), 2) == 2, "an unknown command is not, either");
+	call(1, 3);
+	tap_ok(arrived == 1 && !get(at(0xf0000, 2), 2), "its own is: the command is zeroed, and it goes there");
+	pthread_join(thread, NULL);
+}
+
+static void test_park(void)
+{
+	struct acpi_options options = { 4, dsdt, NULL, true };
+	const u8 *entry = NULL;
+
+	memset(memory_at(&memory, 0xe0000, 0x20000), 0xff, 0x20000);
+	tap_is(acpi_build(&memory, &options), 0xe0000, "without real mode: built");
+	tap_ok(madt_entries(16, &entry) == 1 && entry[1] == 16 && !get(entry + 2, 6) &&
+	       get(entry + 8, 8) == 0xf0000, "the MADT tells of a mailbox");
+	tap_ok(madt_entries(0, &entry) == 4, "... and of all processors");
+	tap_ok(!park_build(&memory) && !park_start(7, 3), "a processor is parked");
+	tap_is(parked_state, THV_MP_RUNNING, "it runs");
+	tap_ok(!get(at(0xf0000, 2), 2), "the mailbox has no command");
+	tap_ok(parked.gpr[THV_RBX] == 0xf0000 && parked.gpr[THV_RDI] == 3 && !(parked.rflags & 0x200),
+	       "it knows the mailbox and its id, and has interrupts off");
+	tap_ok((parked_sregs.efer & 0x500) == 0x500 && parked_sregs.cr0 >> 31, "in 64-bit mode");
+	tap_ok(translate(parked.rip) == parked.rip && translate(0xf0000) == 0xf0000 &&
+	       translate(0x9f000) == 0x9f000 && translate(0xfffff000) == 0xfffff000 &&
+	       translate(1ULL << 32) == ~0ULL, "memory is mapped as it is, up to 4 GiB");
+	tap_ok(get(at(parked_sregs.gdt.base + parked_sregs.seg[THV_CS].selector, 8), 8) == 0x00af9b000000ffff,
+	       "its code segment is in its GDT");
+	tap_ok(parked_sregs.cr3 > 0xf0000 && parked_sregs.cr3 + BOOT_TABLES_BYTES < 0xffff0 &&
+	       parked_sregs.gdt.base > 0xf0000, "all of that is in memory that is reserved");
+	test_loop();
+}
+
 static void test_second(void)
 {
 	const u8 *ssdt;
@@ -239,7 +352,7 @@ static void test_reset_vector(void)
 
 static void test_refusals(void)
 {
-	struct acpi_options options = { 256, dsdt, NULL };
+	struct acpi_options options = { .cpus = 256, .dsdt = dsdt };
 	struct memory small;
 
 	tap_is(acpi_build(&memory, &options), 0, "256 CPUs are too many for 8-bit ids");
@@ -270,6 +383,7 @@ int main(void)
 	test_second();
 	test_disassembly();
 	test_reset_vector();
+	test_park();	/* iasl of 2020 does not know that entry */
 	test_refusals();
 	shell("rm -rf %s", directory);
 	free(dsdt);

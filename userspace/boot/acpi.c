@@ -111,7 +111,14 @@ struct acpi_lapic_nmi {			/* 5.2.12.7 */
 	u8 lint;
 } __attribute__((packed));
 
-enum { MADT_LAPIC = 0, MADT_IOAPIC = 1, MADT_LAPIC_NMI = 4 };
+struct acpi_wakeup {			/* ACPI 6.4, 5.2.12.19 */
+	u8 type, length;
+	u16 version;			/* of the mailbox: 0 */
+	u32 reserved;
+	u64 mailbox;
+} __attribute__((packed));
+
+enum { MADT_LAPIC = 0, MADT_IOAPIC = 1, MADT_LAPIC_NMI = 4, MADT_WAKEUP = 16 };
 
 /* Where tables are written, one after the other */
 struct writer {
@@ -201,25 +208,31 @@ static u64 append_fadt(struct writer *writer, u64 dsdt)
 	return append(writer, &fadt.header, sizeof(fadt));
 }
 
-static u64 append_madt(struct writer *writer, u32 cpus)
+static u64 append_madt(struct writer *writer, u32 cpus, bool park)
 {
 	struct {
 		struct acpi_madt madt;
 		struct acpi_ioapic ioapic;
 		struct acpi_lapic_nmi nmi;
 		struct acpi_lapic lapic[255];
+		struct acpi_wakeup spare;	/* room for the last entry */
 	} __attribute__((packed)) table = {
 		.madt = { .header = make_header("APIC", 4), .lapic = LAPIC_ADDRESS },
 		.ioapic = { MADT_IOAPIC, sizeof(struct acpi_ioapic), 0, 0, IOAPIC_ADDRESS, 0 },
 		.nmi = { MADT_LAPIC_NMI, sizeof(struct acpi_lapic_nmi), 0xff, 0, 1 },
 	};
+	struct acpi_wakeup wakeup = { MADT_WAKEUP, sizeof(wakeup), 0, 0, BOOT_PARK };
+	u8 *end = (u8 *)&table.lapic[cpus];
 	u32 id;
 
 	for (id = 0; id < cpus; id++)
 		table.lapic[id] = (struct acpi_lapic){ MADT_LAPIC, sizeof(struct acpi_lapic),
 						       id, id, 1 };
-	return append(writer, &table.madt.header,
-		      (u8 *)&table.lapic[cpus] - (u8 *)&table);
+	if (park) {
+		memcpy(end, &wakeup, sizeof(wakeup));
+		end += sizeof(wakeup);
+	}
+	return append(writer, &table.madt.header, end - (u8 *)&table);
 }
 
 #define XSDT_TABLES	3
@@ -254,9 +267,9 @@ static void fill_rsdp(struct acpi_rsdp *rsdp, u64 xsdt)
 u64 acpi_build(const struct memory *memory, const struct acpi_options *options)
 {
 	struct writer writer = {
-		.base = memory_at(memory, BOOT_ACPI, BOOT_RESET_VECTOR - BOOT_ACPI),
+		.base = memory_at(memory, BOOT_ACPI, BOOT_PARK - BOOT_ACPI),
 		.gpa = BOOT_ACPI,
-		.size = BOOT_RESET_VECTOR - BOOT_ACPI,
+		.size = BOOT_PARK - BOOT_ACPI,
 	};
 	u64 dsdt, xsdt, tables[XSDT_TABLES] = { 0 };
 	struct acpi_rsdp *rsdp;
@@ -268,7 +281,7 @@ u64 acpi_build(const struct memory *memory, const struct acpi_options *options)
 	rsdp = reserve(&writer, sizeof(*rsdp));
 	dsdt = append_aml(&writer, options->dsdt);
 	tables[0] = append_fadt(&writer, dsdt);
-	tables[1] = append_madt(&writer, options->cpus);
+	tables[1] = append_madt(&writer, options->cpus, options->park);
 	if (options->ssdt)
 		tables[2] = append_aml(&writer, options->ssdt);
 	xsdt = append_xsdt(&writer, tables);

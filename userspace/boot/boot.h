@@ -26,6 +26,7 @@
 #define BOOT_COMMAND_LINE	0x20000
 #define BOOT_RAM_END		0x9fc00	/* of low memory; the BIOS's data area follows */
 #define BOOT_ACPI		0xe0000
+#define BOOT_PARK		0xf0000	/* the mailbox, and what waits for it: park.c */
 #define BOOT_RESET_VECTOR	0xffff0
 #define BOOT_HIGH		0x100000
 
@@ -161,9 +162,12 @@ u32 boot_memory_map(const struct memory *memory, struct boot_region map[BOOT_REG
 /* ---- for loaders: modes.c ---- */
 
 #define BOOT_GDT_BYTES	(6 * 8)
+#define BOOT_TABLES_BYTES	((2 + BOOT_MAPPED_GIB) * PAGE_BYTES)
 
 /* The GDT that the segments of these modes come from: of 64 bits or of 32 */
 void boot_fill_gdt(void *gdt, bool wide);
+/* Page tables at that address, for the first BOOT_MAPPED_GIB as they are */
+void boot_fill_page_tables(u64 *tables, u64 address);
 int boot_start_long(int vcpu, u64 gdt, u64 page_tables, const struct thv_regs *regs);
 int boot_start_protected(int vcpu, u64 gdt, const struct thv_regs *regs);	/* flat, 32 bits */
 int boot_start_real(int vcpu, u16 segment, u16 offset);
@@ -185,10 +189,18 @@ struct acpi_options {
 	u32 cpus;
 	const u8 *dsdt;			/* AML, a whole table each */
 	const u8 *ssdt;			/* NULL: none */
+	bool park;			/* other processors wait at BOOT_PARK, not for a SIPI */
 };
 
 /* Writes them to guest memory; returns the RSDP's address, or 0 with the error text */
 u64 acpi_build(const struct memory *memory, const struct acpi_options *options);
+
+/*
+ * park.c, where a guest has no real mode: what waiting needs, before the vCPUs run; and
+ * each of them but the first. 0, or -1 with the error text
+ */
+int park_build(const struct memory *memory);
+int park_start(int vcpu, u32 apic_id);
 
 /* The AML that iasl made of dsdt.asl and com2.asl (aml.c) */
 extern const u8 acpi_dsdt[], acpi_com2[];
@@ -198,6 +210,7 @@ extern const u8 acpi_dsdt[], acpi_com2[];
 #define ACPI_SLEEP_STATUS	0x601
 #define ACPI_RESET		0x602
 #define ACPI_RESET_VALUE	0x01
+#define ACPI_PARK		0x604	/* device/park.c */
 #define ACPI_S5			5	/* SLP_TYP, as in dsdt.asl */
 #define CMOS_CENTURY		0x32
 #define IOAPIC_ADDRESS		0xfec00000

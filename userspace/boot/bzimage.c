@@ -217,21 +217,6 @@ static void fill_params(struct boot_params *params, const struct boot_image *ima
 	fill_e820(params, memory);
 }
 
-/* The first 4 GiB as they are, in 2 MiB pages, which every processor has */
-static void fill_page_tables(u64 *tables)
-{
-	enum { PRESENT = 1, WRITABLE = 2, LARGE = 0x80, ENTRIES = 512 };
-	u64 *pml4 = tables, *pdpt = tables + ENTRIES, *directory = tables + 2 * ENTRIES;
-	u64 i;
-
-	memset(tables, 0, (2 + BOOT_MAPPED_GIB) * PAGE_BYTES);
-	pml4[0] = (BOOT_PAGE_TABLES + PAGE_BYTES) | PRESENT | WRITABLE;
-	for (i = 0; i < BOOT_MAPPED_GIB; i++)
-		pdpt[i] = (BOOT_PAGE_TABLES + (2 + i) * PAGE_BYTES) | PRESENT | WRITABLE;
-	for (i = 0; i < BOOT_MAPPED_GIB * ENTRIES; i++)
-		directory[i] = i * SIZE_2M | PRESENT | WRITABLE | LARGE;
-}
-
 static int linux_load(const struct boot_image *image, const struct memory *memory, u64 rsdp)
 {
 	const char *text = boot_command_line(image);
@@ -240,7 +225,7 @@ static int linux_load(const struct boot_image *image, const struct memory *memor
 	if (!low)
 		return error_set("the guest's memory is too small");
 	boot_fill_gdt(low + BOOT_GDT, image->wide);
-	fill_page_tables((u64 *)(low + BOOT_PAGE_TABLES));
+	boot_fill_page_tables((u64 *)(low + BOOT_PAGE_TABLES), BOOT_PAGE_TABLES);
 	fill_params((struct boot_params *)(low + BOOT_PARAMS), image, memory, rsdp);
 	memcpy(low + BOOT_COMMAND_LINE, text, strlen(text) + 1);
 	return 0;

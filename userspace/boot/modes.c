@@ -20,6 +20,21 @@ void boot_fill_gdt(void *gdt, bool wide)
 	memcpy(gdt, entries, sizeof(entries));
 }
 
+/* In 2 MiB pages, which every processor has */
+void boot_fill_page_tables(u64 *tables, u64 address)
+{
+	enum { PRESENT = 1, WRITABLE = 2, LARGE = 0x80, ENTRIES = 512 };
+	u64 *pml4 = tables, *pdpt = tables + ENTRIES, *directory = tables + 2 * ENTRIES;
+	u64 i;
+
+	memset(tables, 0, BOOT_TABLES_BYTES);
+	pml4[0] = (address + PAGE_BYTES) | PRESENT | WRITABLE;
+	for (i = 0; i < BOOT_MAPPED_GIB; i++)
+		pdpt[i] = (address + (2 + i) * PAGE_BYTES) | PRESENT | WRITABLE;
+	for (i = 0; i < BOOT_MAPPED_GIB * ENTRIES; i++)
+		directory[i] = i * SIZE_2M | PRESENT | WRITABLE | LARGE;
+}
+
 static const struct thv_segment code32 = {
 	.limit = ~0U,
 	.attributes = 0xb | THV_SEG_S | THV_SEG_P | THV_SEG_DB | THV_SEG_G,

@@ -311,12 +311,24 @@ static int load(struct machine *machine, const struct boot_image *image)
 		.cpus = machine->config->cpus,
 		.dsdt = acpi_dsdt,
 		.ssdt = machine->config->serial[SERIAL_SECOND] ? acpi_com2 : NULL,
+		.park = !machine_has_real_mode(machine),
 	};
 	u64 rsdp = acpi_build(&machine->memory, &acpi);
 
-	if (!rsdp || reset_vector_build(&machine->memory))
+	if (!rsdp || reset_vector_build(&machine->memory) || (acpi.park && park_build(&machine->memory)))
 		return -1;
 	return boot_load(image, &machine->memory, rsdp);
+}
+
+/* The first at the kernel's entry; the others wait for a SIPI, or in the mailbox's loop */
+static int start_vcpus(const struct machine *machine, const struct boot_image *image)
+{
+	u32 id;
+
+	for (id = 1; id < machine->config->cpus && !machine_has_real_mode(machine); id++)
+		if (park_start(machine->vcpu[id].fd, id))
+			return -1;
+	return boot_start(image, machine->vcpu[0].fd);
 }
 
 static int run_machine(struct machine *machine, const struct machine_config *config,
@@ -326,7 +338,7 @@ static int run_machine(struct machine *machine, const struct machine_config *con
 	    load(machine, image) ||
 	    machine_create(machine) ||
 	    (keep_ledger && ledger_keep(machine->vm) < 0) ||
-	    boot_start(image, machine->vcpu[0].fd))
+	    start_vcpus(machine, image))
 		return -1;
 	boot_close(image);
 	return machine_run(machine);

@@ -123,36 +123,27 @@ static int take_signals(struct machine *machine)
 
 /* ---- building ----------------------------------------------------------- */
 
-int machine_prepare(struct machine *machine, const struct machine_config *config)
-{
-	*machine = (struct machine){
-		.config = config,
-		.device = -1,
-		.vm = -1,
-		.memory.fd = -1,
-		.hold.all = -1,
-		.status = END_ERROR,
-	};
-	if (events_create(&machine->events) || hold_create(&machine->hold) ||
-	    bus_create(&machine->bus, config->trace_io))
-		return -1;
-	return memory_create(&machine->memory, config->memory, config->name, config->hugepages);
-}
-
-/* Shadow paging has no real mode, whatever the processor has */
-static int check_real_mode(const struct machine *machine)
+/* It has no real mode, whatever the processor has */
+static bool shadow_paging(const struct machine *machine)
 {
 	u32 paging = machine->config->paging;
-	u64 used = machine->info.used;
 
-	if (!machine->config->real_mode)
+	return paging == THV_PAGING_SHADOW ||
+	       (paging == THV_PAGING_DEFAULT && !(machine->info.used & THV_FEATURE_EPT));
+}
+
+bool machine_has_real_mode(const struct machine *machine)
+{
+	return machine->info.used & THV_FEATURE_UNRESTRICTED && !shadow_paging(machine);
+}
+
+static int check_real_mode(const struct machine *machine)
+{
+	if (!machine->config->real_mode || machine_has_real_mode(machine))
 		return 0;
-	if (paging == THV_PAGING_SHADOW ||
-	    (paging == THV_PAGING_DEFAULT && !(used & THV_FEATURE_EPT)))
+	if (shadow_paging(machine))
 		return error_set("the guest starts in real mode, which shadow paging has not; give --paging ept on a processor that has EPT");
-	if (!(used & THV_FEATURE_UNRESTRICTED))
-		return error_set("the guest starts in real mode, and this processor has none for guests (no unrestricted guest): start one that begins in protected mode (--boot linux, pvh, multiboot)");
-	return 0;
+	return error_set("the guest starts in real mode, and this processor has none for guests (no unrestricted guest): start one that begins in protected mode (--boot linux, pvh, multiboot)");
 }
 
 static int check_limits(const struct machine *machine)
@@ -168,6 +159,32 @@ static int check_limits(const struct machine *machine)
 		return error_set("--mem: a guest here can address %llu MiB at most; give it less",
 				 1ULL << (machine->info.guest_phys_bits - 20));
 	return check_real_mode(machine);
+}
+
+static int open_device(struct machine *machine)
+{
+	u32 given = machine->config->device_fd;
+
+	machine->device = given ? (int)given : device_open();
+	return machine->device < 0 ? -1 : device_info(machine->device, &machine->info);
+}
+
+int machine_prepare(struct machine *machine, const struct machine_config *config)
+{
+	*machine = (struct machine){
+		.config = config,
+		.device = -1,
+		.vm = -1,
+		.memory.fd = -1,
+		.hold.all = -1,
+		.status = END_ERROR,
+	};
+	if (events_create(&machine->events) || hold_create(&machine->hold) ||
+	    bus_create(&machine->bus, config->trace_io))
+		return -1;
+	if (open_device(machine) || check_limits(machine))
+		return -1;
+	return memory_create(&machine->memory, config->memory, config->name, config->hugepages);
 }
 
 static int create_vm(struct machine *machine)
@@ -225,12 +242,7 @@ static int create_vcpus(struct machine *machine)
 
 int machine_create(struct machine *machine)
 {
-	machine->device = machine->config->device_fd ? (int)machine->config->device_fd :
-			  device_open();
-	if (machine->device < 0 ||
-	    device_info(machine->device, &machine->info) ||
-	    check_limits(machine) ||
-	    create_vm(machine) ||
+	if (create_vm(machine) ||
 	    memory_give(&machine->memory, machine->vm) ||
 	    create_vcpus(machine) ||
 	    take_signals(machine) ||

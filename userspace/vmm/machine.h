@@ -150,10 +150,13 @@ void machine_end(struct machine *machine, int status, const char *reason, ...);
 /* Is the configuration one that the devices can do? 0, or -1 with the error text */
 int machine_check(const struct machine_config *config);
 
+/* Can its vCPUs run in real mode, so that INIT and SIPI start them? After machine_prepare() */
+bool machine_has_real_mode(const struct machine *machine);
+
 /*
- * The life of a machine, in this order. machine_prepare() makes all that needs no
- * module: after it the loaders may write to memory. machine_create() asks the
- * module for the VM and builds the devices. machine_run() returns when somebody
+ * The life of a machine, in this order. machine_prepare() asks the module what there is, and
+ * makes all that needs no VM: after it the loaders may write to memory. machine_create() asks
+ * the module for the VM and builds the devices. machine_run() returns when somebody
  * called machine_end(). All but the last: 0, or -1 with the error text.
  */
 int machine_prepare(struct machine *machine, const struct machine_config *config);
