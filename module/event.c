@@ -208,6 +208,34 @@ static bool interrupt_possible(struct thv_vcpu *vcpu, u32 blocking)
 	return (vcpu->regs.rflags & X86_EFLAGS_IF) && !(blocking & SHADOWS);
 }
 
+/* Does an interrupt wait outside, for whose vector an 8259 has to be asked? */
+static bool intr(const struct thv_vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->run->intr) && thv_lapic_passes_intr(&vcpu->lapic);
+}
+
+/**
+ * thv_events_acknowledge - if the guest can take what waits at INTR, have the launcher ask for it.
+ * @vcpu: the vCPU.
+ *
+ * What is pending already goes first: the launcher's answer is delivered again from "reinject",
+ * where there is room for one.
+ *
+ * Context: the vCPU's thread, loaded; interrupts may be off.
+ * Return: true: run->exit is filled.
+ */
+bool thv_events_acknowledge(struct thv_vcpu *vcpu)
+{
+	struct thv_events *events = &vcpu->events;
+
+	if (!intr(vcpu) || events->exception.valid || events->reinject.valid ||
+	    thv_debugger_holds_interrupts(vcpu) ||
+	    !interrupt_possible(vcpu, thv_backend->blocking(vcpu)))
+		return false;
+	vcpu->run->exit = THV_EXIT_ACKNOWLEDGE;
+	return true;
+}
+
 /* At most two count: one that is being handled or about to be, one latched behind it (SDM 6.7.1) */
 static void limit_nmis(struct thv_vcpu *vcpu, u32 blocking)
 {
@@ -283,7 +311,7 @@ void thv_events_inject(struct thv_vcpu *vcpu)
 	}
 	if (inject_one(vcpu, blocking, vector))
 		vector = vector < 0 ? -1 : thv_lapic_deliverable(&vcpu->lapic);
-	thv_backend->windows(vcpu, vector >= 0,
+	thv_backend->windows(vcpu, vector >= 0 || (intr(vcpu) && !hold),
 			     (vcpu->events.nmis && !hold) || vcpu->events.reinject.valid);
 }
 
@@ -305,7 +333,7 @@ bool thv_events_wake(struct thv_vcpu *vcpu)
 	return atomic_read(&events->nmi_requested) || events->nmis || events->exception.valid ||
 	       events->reinject.valid ||
 	       ((vcpu->regs.rflags & X86_EFLAGS_IF) &&
-		thv_lapic_deliverable(&vcpu->lapic) >= 0);
+		(thv_lapic_deliverable(&vcpu->lapic) >= 0 || intr(vcpu)));
 }
 
 void thv_events_reset(struct thv_vcpu *vcpu)

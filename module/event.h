@@ -10,6 +10,8 @@
 void thv_events_collect(struct thv_vcpu *vcpu);
 /* Before an entry, interrupts off: choose what to inject and which windows to ask for. */
 void thv_events_inject(struct thv_vcpu *vcpu);
+/* Is the launcher to ask an 8259 for the vector of an interrupt? Then run->exit says so. */
+bool thv_events_acknowledge(struct thv_vcpu *vcpu);
 /* Is there a reason for a halted vCPU to go on? Any context that may look at the vCPU. */
 bool thv_events_wake(struct thv_vcpu *vcpu);
 void thv_events_reset(struct thv_vcpu *vcpu);

@@ -227,6 +227,15 @@ int thv_lapic_deliverable(const struct thv_lapic *lapic)
 	return vector;
 }
 
+bool thv_lapic_passes_intr(const struct thv_lapic *lapic)
+{
+	u32 entry = get(lapic, APIC_LVT0);
+
+	if (!thv_lapic_enabled(lapic))
+		return true;
+	return (entry & (APIC_LVT_MASKED | APIC_MODE_MASK)) == APIC_DM_EXTINT;
+}
+
 void thv_lapic_accept(struct thv_lapic *lapic, u8 vector)
 {
 	clear_vector(lapic, APIC_IRR, vector);
@@ -683,6 +692,13 @@ static void write_lvt(struct thv_lapic *lapic, u32 offset, u32 value)
 	put(lapic, offset, software_enabled(lapic) ? value : value | APIC_LVT_MASKED);
 }
 
+/* It may let INTR through from now on */
+static void write_lint0(struct thv_lapic *lapic, u32 offset, u32 value)
+{
+	write_lvt(lapic, offset, value);
+	thv_lapic_host_look(lapic);
+}
+
 static void write_timer(struct thv_lapic *lapic, u32 offset, u32 value)
 {
 	write_lvt(lapic, offset, value);
@@ -759,7 +775,7 @@ static const struct lapic_register registers[REGISTERS_SIZE >> 4] = {
 	[APIC_LVTT >> 4]     = { "LVT timer",		RW, RW, LVT | MODES, STATUS, write_timer },
 	[APIC_LVTTHMR >> 4]  = { "LVT thermal",		RW, RW, LVT | DELIVERY, STATUS, write_lvt },
 	[APIC_LVTPC >> 4]    = { "LVT performance",	RW, RW, LVT | DELIVERY, STATUS, write_lvt },
-	[APIC_LVT0 >> 4]     = { "LVT LINT0",		RW, RW, LVT | PIN, PIN_STATUS, write_lvt },
+	[APIC_LVT0 >> 4]     = { "LVT LINT0",		RW, RW, LVT | PIN, PIN_STATUS, write_lint0 },
 	[APIC_LVT1 >> 4]     = { "LVT LINT1",		RW, RW, LVT | PIN, PIN_STATUS, write_lvt },
 	[APIC_LVTERR >> 4]   = { "LVT error",		RW, RW, LVT, STATUS, write_lvt },
 	[APIC_TMICT >> 4]    = { "initial count",	RW, RW, ~0U, 0, write_initial_count },

@@ -196,6 +196,9 @@ void thv_lapic_merge(struct thv_lapic *lapic);
  */
 int thv_lapic_deliverable(const struct thv_lapic *lapic);
 
+/* Does INTR, which an 8259 raises, reach the processor? SDM 11.5.1: LINT0 as ExtINT; 11.4.3: the APIC off. */
+bool thv_lapic_passes_intr(const struct thv_lapic *lapic);
+
 /* It is being delivered: from IRR to ISR, PPR follows. Not with virtual-interrupt delivery, where
  * the processor does this.
  */

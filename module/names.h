@@ -30,7 +30,8 @@
 	NAME(THV_EXIT_MACHINE_CHECK, "machine check")				\
 	NAME(THV_EXIT_MEMORY_FAULT, "memory fault")				\
 	NAME(THV_EXIT_UNSUPPORTED, "unsupported")				\
-	NAME(THV_EXIT_DEBUG, "debug")
+	NAME(THV_EXIT_DEBUG, "debug")							\
+	NAME(THV_EXIT_ACKNOWLEDGE, "acknowledge")
 
 #define THV_EVENT_NAMES(NAME)							\
 	NAME(THV_EVENT_INTERRUPT, "interrupt")					\

@@ -568,7 +568,7 @@ static int become_ready(struct thv_vcpu *vcpu)
 		if (err != GO)
 			return err;
 	} while (READ_ONCE(vcpu->requests) || vcpu->mp_state != THV_MP_RUNNING);
-	return GO;
+	return thv_events_acknowledge(vcpu) ? TO_USER : GO;
 }
 
 static int run_loop(struct thv_vcpu *vcpu)
@@ -675,6 +675,8 @@ static long run_loaded(struct thv_vcpu *vcpu)
 	long err;
 
 	take_up(vcpu);
+	if (READ_ONCE(vcpu->run->intr))
+		vcpu->look_for_events = true;
 	WRITE_ONCE(vcpu->thread, current);
 	err = take_regs(vcpu);
 	if (!err)

@@ -863,6 +863,8 @@ enum thv_exit {
 	THV_EXIT_UNSUPPORTED = 9,
 	/* what a debugger asked for (THV_DEBUG_GUEST) has happened */
 	THV_EXIT_DEBUG = 10,
+	/* the vCPU acknowledges thv_run.intr: ask the 8259 for the vector */
+	THV_EXIT_ACKNOWLEDGE = 11,
 };
 
 /* thv_run.dirty: what of run->regs the launcher changed */
@@ -981,6 +983,13 @@ struct thv_exit_debug {
  * vcpu, 0).
  * @immediate_exit: set (from a signal handler, say) to make THV_RUN return -EINTR
  *	without entering the guest.
+ * @intr: the level of INTR, the wire from a pair of 8259s to LINT0 of this vCPU's APIC. While it is
+ *	not 0 and LINT0 lets it through (unmasked, delivery mode ExtINT; or the APIC is off),
+ *	THV_RUN returns THV_EXIT_ACKNOWLEDGE as soon as the guest can take an interrupt; it ends a
+ *	HLT. The launcher then has the 8259s acknowledge, which gives the vector, and has that
+ *	delivered: THV_STATE_EVENTS with THV_EVENT_REINJECT, @reinject the vector (an external
+ *	interrupt), @mp_state THV_MP_RUNNING. Looked at when THV_RUN begins: when the level changes
+ *	while it is under way, a signal brings it back.
  * @dirty: THV_DIRTY_*; the kernel clears it once it has taken the registers.
  * @exit: out; enum thv_exit.
  * @instruction_length: out; of the exiting instruction where the processor tells it, else 0.
@@ -992,7 +1001,8 @@ struct thv_exit_debug {
  */
 struct thv_run {
 	__u8 immediate_exit;
-	__u8 reserved0[3];
+	__u8 intr;
+	__u8 reserved0[2];
 	__u32 dirty;
 	__u32 exit;
 	__u32 instruction_length;

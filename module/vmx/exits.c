@@ -184,13 +184,13 @@ static enum thv_next exit_guard(struct vmx_vcpu *vmx)
 static enum thv_next exit_window(struct vmx_vcpu *vmx)
 {
 	vmx->vcpu.look_for_events = true;
-	return THV_NEXT_RESUME;
+	return thv_events_acknowledge(&vmx->vcpu) ? THV_NEXT_USER : THV_NEXT_RESUME;
 }
 
 /* It may have been opened for a step: step.c */
 static enum thv_next exit_nmi_window(struct vmx_vcpu *vmx)
 {
-	exit_window(vmx);
+	vmx->vcpu.look_for_events = true;
 	return thv_steps_by_window(&vmx->vcpu) ? thv_debugger_stepped(&vmx->vcpu) : THV_NEXT_RESUME;
 }
 

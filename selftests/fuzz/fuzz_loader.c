@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// sources: userspace/boot/bzimage.c userspace/boot/loader.c userspace/boot/modes.c userspace/boot/elf.c userspace/boot/pvh.c userspace/boot/multiboot.c userspace/boot/flat.c userspace/vmm/memory.c userspace/lib/error.c
+// sources: userspace/boot/bzimage.c userspace/boot/loader.c userspace/boot/modes.c userspace/boot/elf.c userspace/boot/pvh.c userspace/boot/multiboot.c userspace/boot/flat.c userspace/boot/bios.c userspace/boot/fwitems.c userspace/boot/acpi.c userspace/lib/options.c userspace/vmm/memory.c userspace/lib/error.c
 /*
  * Any file as a kernel, of any kind: it is refused with a sentence, or loaded, and then nothing of it
  * is outside of the guest's memory or over another part, and vCPU 0 starts inside of it.
@@ -7,8 +7,8 @@
  * With clang this is a libFuzzer target:
  *
  *	clang -g -O1 -fsanitize=fuzzer,address,undefined -I uapi -I userspace -I selftests/unit \
- *		selftests/fuzz/fuzz_loader.c userspace/boot/{bzimage,loader,modes,elf,pvh,multiboot,flat}.c \
- *		userspace/vmm/memory.c userspace/lib/error.c
+ *		selftests/fuzz/fuzz_loader.c userspace/boot/{bzimage,loader,modes,elf,pvh,multiboot,flat,bios,fwitems,acpi}.c \
+ *		userspace/vmm/memory.c userspace/lib/{options,error}.c
  *
  * With any compiler it has a main() of its own, that damages good kernels: SEED says
  * from which number on, RUNS how many (0: for SECONDS, 5 unless told).

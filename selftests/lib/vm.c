@@ -46,6 +46,7 @@ static const char * const exit_names[] = {
 	[THV_EXIT_MEMORY_FAULT] = "MEMORY_FAULT",
 	[THV_EXIT_UNSUPPORTED] = "UNSUPPORTED",
 	[THV_EXIT_DEBUG] = "DEBUG",
+	[THV_EXIT_ACKNOWLEDGE] = "ACKNOWLEDGE",
 };
 
 const char *exit_name(u32 exit)

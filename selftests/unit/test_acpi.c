@@ -26,7 +26,7 @@ static const char *sources(void)
 }
 
 static struct memory memory;
-static u8 *dsdt, *com2;
+static u8 *dsdt, *com2, *legacy;
 static char directory[] = "/tmp/test_acpi.XXXXXX";
 
 int vm_set_memory(int vm, const struct thv_memory *slot)
@@ -361,6 +361,73 @@ static void test_refusals(void)
 	tap_is(acpi_build(&small, &options), 0, "512 KiB are too little");
 }
 
+static void test_rsdt(void)
+{
+	const u8 *rsdt;
+	u32 i;
+
+	build(1, true);
+	rsdt = at(get(find_rsdp() + 16, 4), 36);
+	tap_ok(!memcmp(rsdt, "RSDT", 4) && !sum(rsdt, get(rsdt + 4, 4)), "there is an RSDT for those that know no other");
+	tap_is((get(rsdt + 4, 4) - 36) / 4, tables(), "it has as many tables as the XSDT");
+	for (i = 0; i < tables(); i++)
+		tap_check(get(rsdt + 36 + 4 * i, 4) == get(xsdt() + 36 + 8 * i, 8), "table %u", i);
+	tap_ok(tap_held(), "the same ones");
+}
+
+static void test_legacy(void)
+{
+	const struct acpi_options options = { .cpus = 1, .dsdt = dsdt, .legacy = legacy };
+	const u8 *fadt, *madt;
+
+	memset((void *)at(0xe0000, 0x10000), 0, 0x10000);
+	tap_is(acpi_build(&memory, &options), 0xe0000, "with --legacy: built");
+	fadt = table("FACP");
+	tap_ok(!(get(fadt + 112, 4) & 1 << 20), "it is not hardware-reduced");
+	tap_is(get(fadt + 109, 2) & 3, 3, "it has legacy devices and an 8042");
+	tap_ok(get(fadt + 56, 4) == ACPI_PM1_EVENT && get(fadt + 64, 4) == ACPI_PM1_CONTROL &&
+	       get(fadt + 76, 4) == ACPI_PM_TIMER && get(fadt + 88, 4) == 0x04000204 &&
+	       get(fadt + 46, 2) == 9, "PM1, the timer and the SCI are told");
+	tap_ok(get(fadt + 148, 1) == 1 && get(fadt + 152, 8) == ACPI_PM1_EVENT &&
+	       get(fadt + 212, 8) == ACPI_PM_TIMER, "and once more, in the newer form");
+	madt = table("APIC");
+	tap_is(get(madt + 40, 4), 1, "there are 8259s");
+	tap_ok(madt[44] == 1 && madt[56] == 4 && madt[62] == 2 && madt[65] == 0 && madt[66] == 2,
+	       "the 8254's interrupt is at pin 2");
+	tap_ok(!sum(madt, get(madt + 4, 4)) && !sum(fadt, get(fadt + 4, 4)), "both add up");
+	tap_ok(table("SSDT") && !memcmp(table("SSDT"), legacy, get(legacy + 4, 4)), "the devices are told by a table");
+}
+
+/* As firmware does it with fw_cfg's loader script: moved, pointers adjusted, summed anew */
+static void test_moved(void)
+{
+	const struct acpi_options options = { .cpus = 2, .dsdt = dsdt, .ssdt = com2, .legacy = legacy };
+	u8 *bytes = (u8 *)at(0x200000, 0x10000);
+	struct acpi_block block = { .bytes = bytes, .size = 0x10000 };
+	u64 pointer;
+	u32 i;
+
+	memset((void *)at(0xe0000, 0x10000), 0, 0x10000);
+	tap_is(acpi_make(&block, &options), 0, "a block that is to be moved is made");
+	for (i = 0; i < block.pointers; i++) {
+		pointer = get(bytes + block.pointer[i].offset, block.pointer[i].bytes) + 0x200000;
+		memcpy(bytes + block.pointer[i].offset, &pointer, block.pointer[i].bytes);
+	}
+	for (i = 0; i < block.tables; i++)
+		bytes[block.table[i] + 9] -= sum(bytes + block.table[i], get(bytes + block.table[i] + 4, 4));
+	memcpy((void *)at(0xe0000, 36), bytes, 36);
+	pointer = get(bytes + ACPI_RSDP_XSDT, 8) + 0x200000;
+	memcpy((void *)at(0xe0000 + ACPI_RSDP_XSDT, 8), &pointer, 8);
+	tap_is(tables(), 4, "its tables are found where it is");
+	for (i = 0; i < tables(); i++) {
+		const u8 *found = at(get(xsdt() + 36 + 8 * i, 8), 36);
+
+		tap_check(!sum(found, get(found + 4, 4)), "%.4s", found);
+	}
+	tap_ok(tap_held(), "and add up");
+	tap_ok(!memcmp(at(get(table("FACP") + 140, 8), 4), "DSDT", 4), "the FADT points to the DSDT");
+}
+
 int main(void)
 {
 	if (system("command -v iasl >/dev/null")) {
@@ -369,11 +436,12 @@ int main(void)
 	}
 	if (!mkdtemp(directory) || memory_create(&memory, 16 * SIZE_1M, "test", false))
 		return 2;
-	if (shell("cd %s && iasl -ve -p dsdt %s/dsdt.asl >log 2>&1 && iasl -ve -p com2 %s/com2.asl >log 2>&1",
-		  directory, sources(), sources()))
+	if (shell("cd %s && iasl -ve -p dsdt %s/dsdt.asl >log 2>&1 && iasl -ve -p com2 %s/com2.asl >log 2>&1 && iasl -ve -p legacy %s/legacy.asl >log 2>&1",
+		  directory, sources(), sources(), sources()))
 		return 2;
 	dsdt = read_file("dsdt.aml");
 	com2 = read_file("com2.aml");
+	legacy = read_file("legacy.aml");
 	build(1, false);
 	test_pointers();
 	test_fadt();
@@ -382,12 +450,16 @@ int main(void)
 	test_madt(64);
 	test_second();
 	test_disassembly();
+	test_rsdt();
+	test_legacy();
+	test_moved();
 	test_reset_vector();
 	test_park();	/* iasl of 2020 does not know that entry */
 	test_refusals();
 	shell("rm -rf %s", directory);
 	free(dsdt);
 	free(com2);
+	free(legacy);
 	memory_destroy(&memory);
 	return tap_done();
 }

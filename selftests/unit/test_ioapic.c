@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// sources: userspace/device/ioapic.c userspace/vmm/bus.c userspace/lib/error.c
+// sources: userspace/device/ioapic.c userspace/vmm/bus.c userspace/vmm/state.c userspace/lib/error.c
 /* The IOAPIC: what reaches the local APICs for which redirection entry, and when. */
 #include <string.h>
 

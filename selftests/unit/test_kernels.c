@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// sources: userspace/boot/bzimage.c userspace/boot/loader.c userspace/boot/modes.c userspace/boot/elf.c userspace/boot/pvh.c userspace/boot/multiboot.c userspace/boot/flat.c userspace/vmm/memory.c userspace/lib/error.c
+// sources: userspace/boot/bzimage.c userspace/boot/loader.c userspace/boot/modes.c userspace/boot/elf.c userspace/boot/pvh.c userspace/boot/multiboot.c userspace/boot/flat.c userspace/boot/bios.c userspace/boot/fwitems.c userspace/boot/acpi.c userspace/lib/options.c userspace/vmm/memory.c userspace/lib/error.c
 /*
  * The loaders besides bzImage's (test_loader.c): which one a file gets, what a kernel finds when it
  * starts, and what is refused. THV_TEST_VMLINUX=FILE adds a real ELF kernel.

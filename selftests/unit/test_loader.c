@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// sources: userspace/boot/bzimage.c userspace/boot/loader.c userspace/boot/modes.c userspace/boot/elf.c userspace/boot/pvh.c userspace/boot/multiboot.c userspace/boot/flat.c userspace/vmm/memory.c userspace/lib/error.c
+// sources: userspace/boot/bzimage.c userspace/boot/loader.c userspace/boot/modes.c userspace/boot/elf.c userspace/boot/pvh.c userspace/boot/multiboot.c userspace/boot/flat.c userspace/boot/bios.c userspace/boot/fwitems.c userspace/boot/acpi.c userspace/lib/options.c userspace/vmm/memory.c userspace/lib/error.c
 /*
  * The bzImage loader: what a kernel finds when it starts, and that no file,
  * however damaged, makes it do more than refuse. THV_TEST_KERNEL=FILE adds a real

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// sources: userspace/device/uart.c userspace/vmm/channel.c userspace/vmm/tidy.c userspace/vmm/events.c userspace/vmm/terminal.c userspace/vmm/bus.c userspace/lib/error.c userspace/lib/socket.c
+// sources: userspace/device/uart.c userspace/vmm/channel.c userspace/vmm/tidy.c userspace/vmm/events.c userspace/vmm/terminal.c userspace/vmm/bus.c userspace/vmm/state.c userspace/lib/error.c userspace/lib/socket.c
 /*
  * The serial port, register by register as Linux's 8250 driver tries it, and the
  * channels behind it: nothing lost, nothing kept without bound, whoever is slow.
@@ -22,6 +22,7 @@
 #include "tap.h"
 #include "vmm/channel.h"
 #include "vmm/machine.h"
+#include "vmm/state.h"
 #include "vmm/terminal.h"
 #include "vmm/tidy.h"
 
@@ -99,6 +100,7 @@ static void stop(void)
 	pthread_join(server, NULL);
 	while (finish_count--)
 		finishes[finish_count](finish_of[finish_count]);
+	state_remove_all(&machine);
 	bus_destroy(&machine.bus);
 	events_destroy(&machine.events);
 }

@@ -37,14 +37,25 @@
 #define BOOT_LINUX_COMMAND_LINE	"console=ttyS0 reboot=a panic=-1"
 #define BOOT_FLAT		0x7c00	/* where a BIOS puts a boot sector */
 
+struct acpi_options {
+	u32 cpus;
+	const u8 *dsdt;			/* AML, a whole table each */
+	const u8 *ssdt;			/* NULL: none */
+	bool park;			/* other processors wait at BOOT_PARK, not for a SIPI */
+	const u8 *legacy;		/* acpi_legacy: fixed hardware, 8259s, a keyboard controller */
+};
+
 /* What the user asked for. Texts stay the caller's. */
 struct boot_files {
-	const char *kernel;
+	const char *kernel;		/* NULL: firmware is what starts */
+	const char *firmware;		/* NULL: none */
 	const char *initrd;		/* NULL: none */
 	const char *command_line;	/* NULL: the kind's own */
 	struct option_list modules;	/* each FILE[ ARGS] */
 	u32 kind;			/* index into boot_kinds; 0: what the file looks like */
 	u64 address;			/* of a flat image */
+	struct option_list fwcfg;	/* what firmware is told besides: name=NAME,string=TEXT */
+	struct acpi_options acpi;
 };
 
 struct boot_file {
@@ -76,7 +87,9 @@ struct boot_region {
 #define BOOT_RAM	1
 #define BOOT_RESERVED	2
 
+struct boot_bios;
 struct boot_loader;
+struct fwcfg_items;
 
 /* Opened and checked: where everything will be. All figures are believed from here on. */
 struct boot_image {
@@ -96,6 +109,10 @@ struct boot_image {
 	/* bzimage.c */
 	bool wide;			/* has a 64-bit entry */
 	u64 load_address, init_size;	/* of the payload; what the kernel uses while it starts */
+	/* bios.c */
+	struct boot_bios *bios;
+	u8 *rom;			/* what lies below 4 GiB */
+	u64 rom_size;
 };
 
 /**
@@ -104,33 +121,37 @@ struct boot_image {
  * @what: what such a file is, for sentences: "a Linux kernel (bzImage)".
  * @takes: BOOT_TAKES_*: which of the options besides the kernel.
  * @real_mode: it starts in real mode, which wants unrestricted guest.
+ * @firmware: it is firmware: nothing else is to be where firmware is, and it wants old devices.
  * @command_line: what it is without --append.
  * @probe: does image->head look like one? NULL: nothing tells, so it must be asked for.
  * @open: read and check the file, and decide where everything goes: boot_add(), boot_place().
  * @load: the pieces are in memory; write what the kernel is told. NULL: nothing.
  * @start: set vCPU 0 to the entry.
+ * @close: free what @open has made; also after it has failed. NULL: nothing.
  *
- * All but @probe: 0, or -1 with the error text. @open is called before there is a VM, and whatever
+ * All but @probe and @close: 0, or -1 with the error text. @open is called before there is a VM, and whatever
  * is wrong with the input is found there.
  */
 struct boot_loader {
 	const char *name;
 	const char *what;
 	u32 takes;
-	bool real_mode;
+	bool real_mode, firmware;
 	const char *command_line;
 	bool (*probe)(const struct boot_image *image);
 	int (*open)(struct boot_image *image);
 	int (*load)(const struct boot_image *image, const struct memory *memory, u64 rsdp);
 	int (*start)(const struct boot_image *image, int vcpu);
+	void (*close)(struct boot_image *image);
 };
 
 #define BOOT_TAKES_INITRD	(1U << 0)
 #define BOOT_TAKES_MODULES	(1U << 1)
 #define BOOT_TAKES_COMMAND_LINE	(1U << 2)
 #define BOOT_TAKES_ADDRESS	(1U << 3)
+#define BOOT_TAKES_FWCFG	(1U << 4)
 
-extern const struct boot_loader boot_linux, boot_multiboot, boot_pvh, boot_flat;
+extern const struct boot_loader boot_linux, boot_multiboot, boot_pvh, boot_flat, boot_firmware;
 
 /* "detect", then the loaders' names; ends with NULL */
 extern const char *const boot_kinds[];
@@ -140,11 +161,14 @@ int boot_open(struct boot_image *image, const struct boot_files *files, const st
 int boot_load(const struct boot_image *image, const struct memory *memory, u64 rsdp);
 int boot_start(const struct boot_image *image, int vcpu);
 void boot_close(struct boot_image *image);
+/* ... before the end: what is in memory is all that is needed any more */
+void boot_close_files(struct boot_image *image);
 
 /* ---- for loaders: loader.c ---- */
 
 /* A regular file that can be read; 0, or -1 with the error text */
 int boot_open_file(struct boot_file *file, const char *path);
+void boot_close_file(struct boot_file *file);
 /* Exactly so many bytes */
 int boot_read(const struct boot_file *file, u64 offset, void *to, u64 size);
 /* Refused unless it is within its file, in memory below 4 GiB, and out of the others' way */
@@ -182,17 +206,37 @@ bool elf_note(const struct boot_image *image, const char *owner, u32 type, u64 *
 
 /* ---- firmware ---- */
 
+/* What fw_cfg tells: NULL if there is nothing, and so no fw_cfg */
+const struct fwcfg_items *boot_fwcfg(const struct boot_image *image);
+
 /* The code at the reset vector; 0, or -1 with the error text */
 int reset_vector_build(const struct memory *memory);
 
-struct acpi_options {
-	u32 cpus;
-	const u8 *dsdt;			/* AML, a whole table each */
-	const u8 *ssdt;			/* NULL: none */
-	bool park;			/* other processors wait at BOOT_PARK, not for a SIPI */
+#define ACPI_TABLES		8
+#define ACPI_POINTERS		16
+#define ACPI_RSDP_BYTES		36
+#define ACPI_RSDP_RSDT		16	/* where it has its two pointers */
+#define ACPI_RSDP_XSDT		24
+
+struct acpi_pointer {
+	u32 offset;			/* in the block */
+	u8 bytes;
 };
 
-/* Writes them to guest memory; returns the RSDP's address, or 0 with the error text */
+/* Where tables are written, one after the other: the RSDP, then those with a header */
+struct acpi_block {
+	u8 *bytes;
+	u64 gpa;
+	u32 used, size;
+	u32 tables, table[ACPI_TABLES];	/* their offsets */
+	u32 pointers;
+	struct acpi_pointer pointer[ACPI_POINTERS];	/* ... from table to table */
+};
+
+/* All tables into a block whose bytes, gpa and size are set. 0, or -1 with the error text. */
+int acpi_make(struct acpi_block *block, const struct acpi_options *options);
+
+/* ... into guest memory; returns the RSDP's address, or 0 with the error text */
 u64 acpi_build(const struct memory *memory, const struct acpi_options *options);
 
 /*
@@ -202,8 +246,8 @@ u64 acpi_build(const struct memory *memory, const struct acpi_options *options);
 int park_build(const struct memory *memory);
 int park_start(int vcpu, u32 apic_id);
 
-/* The AML that iasl made of dsdt.asl and com2.asl (aml.c) */
-extern const u8 acpi_dsdt[], acpi_com2[];
+/* The AML that iasl made of dsdt.asl, com2.asl and legacy.asl (aml.c) */
+extern const u8 acpi_dsdt[], acpi_com2[], acpi_legacy[];
 
 /* I/O ports that tables and devices agree on */
 #define ACPI_SLEEP_CONTROL	0x600
@@ -211,9 +255,18 @@ extern const u8 acpi_dsdt[], acpi_com2[];
 #define ACPI_RESET		0x602
 #define ACPI_RESET_VALUE	0x01
 #define ACPI_PARK		0x604	/* device/park.c */
+#define ACPI_PM1_EVENT		0x610	/* 2 bytes of status, 2 of enable bits */
+#define ACPI_PM1_CONTROL	0x614
+#define ACPI_PM_TIMER		0x618
 #define ACPI_S5			5	/* SLP_TYP, as in dsdt.asl */
 #define CMOS_CENTURY		0x32
 #define IOAPIC_ADDRESS		0xfec00000
 #define IOAPIC_PINS		24
+
+/* Pins of the IOAPIC, and of the 8259s but for the 8254, which is at 0 there */
+#define IRQ_KEYBOARD		1
+#define IRQ_PIT			2
+#define IRQ_RTC			8
+#define IRQ_ACPI		9
 
 #endif

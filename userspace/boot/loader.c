@@ -18,12 +18,12 @@
 
 /* In the order in which they are asked whether a file is theirs */
 static const struct boot_loader *const loaders[] = {
-	&boot_linux, &boot_multiboot, &boot_pvh, &boot_flat,
+	&boot_linux, &boot_multiboot, &boot_pvh, &boot_flat, &boot_firmware,
 };
 
 /* In that order, too: boot_files.kind is an index */
 const char *const boot_kinds[] = {
-	"detect", "linux", "multiboot", "pvh", "flat", NULL
+	"detect", "linux", "multiboot", "pvh", "flat", "firmware", NULL
 };
 
 /* ---- files -------------------------------------------------------------- */
@@ -61,7 +61,7 @@ int boot_read(const struct boot_file *file, u64 offset, void *to, u64 size)
 	return 0;
 }
 
-static void close_file(struct boot_file *file)
+void boot_close_file(struct boot_file *file)
 {
 	if (file->fd >= 0)
 		close(file->fd);
@@ -245,9 +245,14 @@ static int choose(struct boot_image *image)
 {
 	u32 kind = image->files.kind;
 
-	if (!image->files.kernel)
-		return error_set("nothing to start: give --kernel FILE");
-	if (kind)
+	if (kind && (loaders[kind - 1] == &boot_firmware) != !!image->files.firmware)
+		return error_set("--boot %s: with --firmware it is the firmware that starts, and only then",
+				 boot_kinds[kind]);
+	if (image->files.firmware)
+		image->loader = &boot_firmware;
+	else if (!image->files.kernel)
+		return error_set("nothing to start: give --kernel FILE or --firmware FILE");
+	else if (kind)
 		image->loader = loaders[kind - 1];
 	else
 		image->loader = detect(image);
@@ -267,6 +272,7 @@ static int check_options(const struct boot_image *image)
 		{ BOOT_TAKES_MODULES, files->modules.count, "--module" },
 		{ BOOT_TAKES_COMMAND_LINE, files->command_line, "--append" },
 		{ BOOT_TAKES_ADDRESS, files->address, "--load-address" },
+		{ BOOT_TAKES_FWCFG, files->fwcfg.count, "--fw-cfg" },
 	};
 	size_t i;
 
@@ -321,16 +327,23 @@ const char *boot_command_line(const struct boot_image *image)
 	return image->loader->command_line ? image->loader->command_line : "";
 }
 
-void boot_close(struct boot_image *image)
+void boot_close_files(struct boot_image *image)
 {
 	u32 i;
 
-	close_file(&image->kernel);
-	close_file(&image->initrd);
+	boot_close_file(&image->kernel);
+	boot_close_file(&image->initrd);
 	for (i = 0; i < image->modules; i++) {
-		close_file(&image->module[i].file);
+		boot_close_file(&image->module[i].file);
 		free((char *)image->module[i].file.path);
 		image->module[i].file.path = NULL;
 	}
 	image->modules = 0;
+}
+
+void boot_close(struct boot_image *image)
+{
+	boot_close_files(image);
+	if (image->loader && image->loader->close)
+		image->loader->close(image);
 }

@@ -28,9 +28,9 @@ struct run_values {
 	u32 cpus, paging, debug_exit, device_fd, sandbox;
 	struct cpuset cpuset;
 	const char *machine;		/* the file; its options are in the other fields */
-	const char *name, *serial, *serial2, *console, *balloon_control, *gdb;
+	const char *name, *serial, *serial2, *debugcon, *console, *balloon_control, *gdb;
 	bool no_vpid, no_huge, no_apicv, no_pml, no_ept_ad, hugepages, stats, json, trace_io, gdb_wait,
-	     rng;
+	     rng, legacy;
 	struct option_list disks, nets;
 };
 
@@ -57,6 +57,12 @@ static const struct option_row options[] = {
 	  option_list, FIELD(files.modules) },
 	{ "append", "TEXT", "the kernel's command line; replaces the default, which for Linux is \"" BOOT_LINUX_COMMAND_LINE "\", and nothing is added to it",
 	  option_text, FIELD(files.command_line) },
+	{ "firmware", "FILE", "start this instead, as a PC starts its BIOS, with --legacy: SeaBIOS (bios-256k.bin), which finds something to start on a disk",
+	  option_text, FIELD(files.firmware) },
+	{ "fw-cfg", "WORDS", "tell firmware one thing more: name=NAME,string=TEXT or name=NAME,file=FILE; again for more",
+	  option_list, FIELD(files.fwcfg) },
+	{ "legacy", NULL, "give the guest what old systems need: 8254, 8259s, keyboard controller, the clock's interrupts, ACPI's fixed hardware",
+	  option_flag, FIELD(legacy) },
 	{ "load-address", "ADDRESS", "where a flat image goes, and starts (0x7c00 unless told)",
 	  option_address, FIELD(files.address) },
 	{ "mem", "SIZE", "the guest's memory, in K, M or G",
@@ -88,6 +94,8 @@ static const struct option_row options[] = {
 	  option_text, FIELD(balloon_control) },
 	{ "rng", NULL, "give the guest the host's random numbers (/dev/hwrng)",
 	  option_flag, FIELD(rng) },
+	{ "debugcon", "WHERE", "give the guest a debug console, ports 0x402 (SeaBIOS writes there) and 0xe9, likewise; it has no input",
+	  option_text, FIELD(debugcon) },
 	{ "debug-exit", "PORT",
 	  "give the guest an I/O port (0xf4 unless told) that ends the VM: the lowest byte of what is written there is the exit status",
 	  option_number, FIELD(debug_exit), .implied = "0xf4", .minimum = 1, .maximum = 0xffff },
@@ -148,7 +156,7 @@ static int check_channels(const struct run_values *values)
 {
 	const struct { const char *option, *where; } channels[] = {
 		{ "serial", values->serial }, { "serial2", values->serial2 }, { "console", values->console },
-		{ "balloon-control", values->balloon_control },
+		{ "balloon-control", values->balloon_control }, { "debugcon", values->debugcon },
 	};
 	const char *user = NULL;
 	size_t i;
@@ -204,6 +212,7 @@ static struct machine_config configure(const struct run_values *values, const st
 		.hugepages = values->hugepages,
 		.trace_io = values->trace_io,
 		.serial = { values->serial, values->serial2 },
+		.debugcon = values->debugcon,
 		.console = values->console,
 		.nets = values->nets,
 		.balloon = values->balloon,
@@ -217,6 +226,10 @@ static struct machine_config configure(const struct run_values *values, const st
 		.no_sandbox = values->sandbox == SANDBOX_OFF,
 		.cpuset = &values->cpuset,
 		.real_mode = image->loader->real_mode,
+		.legacy = values->legacy || image->loader->firmware,
+		.fwcfg = boot_fwcfg(image),
+		.rom = image->rom,
+		.rom_size = image->rom_size,
 	};
 }
 
@@ -305,26 +318,33 @@ static void dump_vcpus(struct machine *machine)
 
 /* ---- between ------------------------------------------------------------ */
 
+/* What a kernel finds of firmware, where it is not firmware that starts */
 static int load(struct machine *machine, const struct boot_image *image)
 {
-	struct acpi_options acpi = {
-		.cpus = machine->config->cpus,
-		.dsdt = acpi_dsdt,
-		.ssdt = machine->config->serial[SERIAL_SECOND] ? acpi_com2 : NULL,
-		.park = !machine_has_real_mode(machine),
-	};
-	u64 rsdp = acpi_build(&machine->memory, &acpi);
+	struct acpi_options acpi = image->files.acpi;
+	u64 rsdp = 0;
 
-	if (!rsdp || reset_vector_build(&machine->memory) || (acpi.park && park_build(&machine->memory)))
-		return -1;
+	acpi.park = !machine_has_real_mode(machine);
+	if (!image->loader->firmware) {
+		rsdp = acpi_build(&machine->memory, &acpi);
+		if (!rsdp || reset_vector_build(&machine->memory) ||
+		    (acpi.park && park_build(&machine->memory)))
+			return -1;
+	}
 	return boot_load(image, &machine->memory, rsdp);
 }
 
-/* The first at the kernel's entry; the others wait for a SIPI, or in the mailbox's loop */
-static int start_vcpus(const struct machine *machine, const struct boot_image *image)
+/*
+ * The first at the kernel's entry, and with what firmware would have done to it; the others wait
+ * for a SIPI, or in the mailbox's loop
+ */
+static int start_vcpus(struct machine *machine, const struct boot_image *image)
 {
 	u32 id;
 
+	if (machine->config->legacy && !image->loader->firmware &&
+	    vcpu_virtual_wire(&machine->vcpu[0]))
+		return -1;
 	for (id = 1; id < machine->config->cpus && !machine_has_real_mode(machine); id++)
 		if (park_start(machine->vcpu[id].fd, id))
 			return -1;
@@ -340,7 +360,7 @@ static int run_machine(struct machine *machine, const struct machine_config *con
 	    (keep_ledger && ledger_keep(machine->vm) < 0) ||
 	    start_vcpus(machine, image))
 		return -1;
-	boot_close(image);
+	boot_close_files(image);
 	return machine_run(machine);
 }
 
@@ -368,11 +388,18 @@ static int finish(struct machine *machine, const struct run_values *values, int 
 static int check(const struct run_values *values, struct boot_image *image,
 		 struct machine_config *config)
 {
+	struct boot_files files = values->files;
 	struct memory plan;
 
 	memory_plan(&plan, memory_of(values));
+	files.acpi = (struct acpi_options){
+		.cpus = values->cpus,
+		.dsdt = acpi_dsdt,
+		.ssdt = values->serial2 ? acpi_com2 : NULL,
+		.legacy = values->legacy || files.firmware ? acpi_legacy : NULL,
+	};
 	if (check_channels(values) || check_gdb(values) || check_device(values) ||
-	    boot_open(image, &values->files, &plan))
+	    boot_open(image, &files, &plan))
 		return -1;
 	*config = configure(values, image);
 	return machine_check(config);

@@ -15,6 +15,7 @@
 #include "lib/device.h"
 #include "lib/error.h"
 #include "vmm/machine.h"
+#include "vmm/state.h"
 
 /* Offsets in its page, and indirect registers */
 #define IOREGSEL		0x00
@@ -184,6 +185,45 @@ u64 ioapic_access(void *device, u64 offset, u32 length, bool write, u64 value)
 	return result;
 }
 
+/* ---- the state ---------------------------------------------------------- */
+
+static const struct state_field fields[] = {
+	STATE(struct ioapic, selected, .maximum = 0xff),
+	STATE(struct ioapic, id, .maximum = ID_BITS),
+	STATE_BYTES(struct ioapic, redirection),
+	STATE(struct ioapic, level, .maximum = (1 << IOAPIC_PINS) - 1),
+	{ 0 }
+};
+
+int ioapic_save(void *opaque, const char *name, struct state *state)
+{
+	struct ioapic *ioapic = opaque;
+
+	pthread_mutex_lock(&ioapic->lock);
+	state_begin(state, name, 1);
+	state_save(state, fields, ioapic);
+	pthread_mutex_unlock(&ioapic->lock);
+	return state_end(state);
+}
+
+/* Nothing is sent: what was has arrived, in the state of an APIC */
+int ioapic_restore(void *opaque, const char *name, const struct state *state)
+{
+	struct state_record record;
+	struct ioapic *ioapic = opaque;
+	u32 pin;
+
+	if (state_find(state, name, 1, &record) || state_restore(&record, fields, ioapic) ||
+	    state_done(&record))
+		return -1;
+	for (pin = 0; pin < IOAPIC_PINS; pin++) {
+		ioapic->redirection[pin] &= RTE_WRITABLE | RTE_REMOTE_IRR;
+		if (!(ioapic->redirection[pin] & RTE_LEVEL))
+			ioapic->redirection[pin] &= ~RTE_REMOTE_IRR;
+	}
+	return 0;
+}
+
 /* ---- the device --------------------------------------------------------- */
 
 void ioapic_init(struct ioapic *ioapic, int vm)
@@ -195,16 +235,6 @@ void ioapic_init(struct ioapic *ioapic, int vm)
 		ioapic->redirection[pin] = RTE_MASKED;
 }
 
-void irq_set(struct machine *machine, u32 pin, bool level)
-{
-	ioapic_set(machine->ioapic, pin, level);
-}
-
-void irq_eoi(struct machine *machine, u8 vector)
-{
-	ioapic_eoi(machine->ioapic, vector);
-}
-
 static int create(struct machine *machine)
 {
 	struct ioapic *ioapic = malloc(sizeof(*ioapic));
@@ -213,7 +243,9 @@ static int create(struct machine *machine)
 		return error_set("out of memory");
 	ioapic_init(ioapic, machine->vm);
 	machine->ioapic = ioapic;
-	return bus_claim_mmio(&machine->bus, IOAPIC_ADDRESS, PAGE_BYTES, 4, ioapic_access, ioapic);
+	if (bus_claim_mmio(&machine->bus, IOAPIC_ADDRESS, PAGE_BYTES, 4, ioapic_access, ioapic))
+		return -1;
+	return state_add(machine, "ioapic", ioapic_save, ioapic_restore, ioapic);
 }
 
 DEVICE(ioapic, create);

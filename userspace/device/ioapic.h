@@ -21,4 +21,8 @@ u64 ioapic_access(void *device, u64 offset, u32 length, bool write, u64 value);
 void ioapic_set(struct ioapic *ioapic, u32 pin, bool level);
 void ioapic_eoi(struct ioapic *ioapic, u8 vector);
 
+struct state;
+int ioapic_save(void *opaque, const char *name, struct state *state);
+int ioapic_restore(void *opaque, const char *name, const struct state *state);
+
 #endif

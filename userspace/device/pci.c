@@ -359,6 +359,9 @@ static int make_bus(struct machine *machine)
 	pci->bridge.device = 0x0d57;
 	pci->bridge.revision = 2;
 	pci->bridge.class = BRIDGE_CLASS;
+	/* Of "QEMU", by which SeaBIOS knows that there is fw_cfg, and that BARs are not yet placed */
+	pci->bridge.subsystem_vendor = 0x1af4;
+	pci->bridge.subsystem = 0x1100;
 	place(pci, &pci->bridge, machine);
 	machine->pci = pci;
 	if (bus_claim_ports(&machine->bus, CONFIG_ADDRESS, 1, 4, access_address, pci) ||

@@ -2,7 +2,7 @@
 /*
  * The ways a PC is told to end: the ACPI sleep and reset registers that the FADT
  * names, the chipset's reset control at 0xcf9, and the keyboard controller's reset
- * line (of that controller nothing else is here). A reset ends the machine: whoever
+ * line (of that controller nothing else is here; with --legacy there is all of it, in i8042.c). A reset ends the machine: whoever
  * wants it to boot again starts it again.
  */
 #include "boot/boot.h"
@@ -87,7 +87,8 @@ static int create(struct machine *machine)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(ports); i++)
-		if (bus_claim_ports(&machine->bus, ports[i].port, 1, 1, ports[i].access, machine))
+		if (!(ports[i].port == KEYBOARD_COMMAND && machine->config->legacy) &&
+		    bus_claim_ports(&machine->bus, ports[i].port, 1, 1, ports[i].access, machine))
 			return -1;
 	return 0;
 }

@@ -20,6 +20,7 @@
 #include "lib/error.h"
 #include "vmm/channel.h"
 #include "vmm/machine.h"
+#include "vmm/state.h"
 
 #define FLUSH_NS	(3 * 1000 * 1000)
 #define FIFO		16	/* what the guest may send once the transmitter is empty */
@@ -435,6 +436,57 @@ u64 uart_access(void *device, u64 offset, u32 length, bool write, u64 value)
 	return result;
 }
 
+/* ---- the state: what the guest has sent and nobody has taken goes with it --- */
+
+static const struct state_field fields[] = {
+	STATE(struct uart, ier, .maximum = IER_BITS),
+	STATE(struct uart, lcr),
+	STATE(struct uart, mcr, .maximum = MCR_BITS),
+	STATE(struct uart, scr),
+	STATE(struct uart, dll),
+	STATE(struct uart, dlm),
+	STATE(struct uart, fcr),
+	STATE(struct uart, lsr, .maximum = LSR_ERRORS),
+	STATE(struct uart, msr),
+	STATE(struct uart, thre_pending, .maximum = 1),
+	STATE_BYTES(struct uart, rx),
+	STATE(struct uart, rx_head, .maximum = UART_RX_SIZE - 1),
+	STATE(struct uart, rx_count, .maximum = UART_RX_SIZE),
+	STATE_BYTES(struct uart, tx),
+	STATE(struct uart, tx_count, .maximum = UART_TX_SIZE),
+	STATE(struct uart, tx_lost),
+	{ 0 }
+};
+
+int uart_save(void *opaque, const char *name, struct state *state)
+{
+	struct uart *uart = opaque;
+
+	pthread_mutex_lock(&uart->lock);
+	state_begin(state, name, 1);
+	state_save(state, fields, uart);
+	pthread_mutex_unlock(&uart->lock);
+	return state_end(state);
+}
+
+/* The pin's level follows from the registers */
+int uart_restore(void *opaque, const char *name, const struct state *state)
+{
+	struct state_record record;
+	struct uart *uart = opaque;
+
+	if (state_find(state, name, 1, &record) || state_restore(&record, fields, uart) ||
+	    state_done(&record))
+		return -1;
+	pthread_mutex_lock(&uart->lock);
+	uart->rx_full = uart->rx_count == UART_RX_SIZE;
+	if (uart->tx_count)
+		set_timer(uart);
+	update_line(uart);
+	pthread_mutex_unlock(&uart->lock);
+	return 0;
+}
+
 /* ---- the device --------------------------------------------------------- */
 
 static void on_end(void *opaque, int signal)
@@ -492,6 +544,7 @@ static const struct port {
 static int create_one(struct machine *machine, const struct port *port, const char *kind)
 {
 	struct uart *uart = malloc(sizeof(*uart));
+	char name[16];
 
 	if (!uart)
 		return error_set("out of memory");
@@ -506,8 +559,10 @@ static int create_one(struct machine *machine, const struct port *port, const ch
 	uart->channel = channel_open(kind, port->label, &machine->events, &user, uart);
 	if (!uart->channel)
 		return -1;
-	return bus_claim_ports(&machine->bus, port->port, ARRAY_SIZE(registers), 1, uart_access,
-			       uart);
+	if (bus_claim_ports(&machine->bus, port->port, ARRAY_SIZE(registers), 1, uart_access, uart))
+		return -1;
+	snprintf(name, sizeof(name), "uart %d", (int)(port - ports));
+	return state_add(machine, name, uart_save, uart_restore, uart);
 }
 
 static int create(struct machine *machine)

@@ -44,4 +44,8 @@ void uart_receive(void *opaque, const u8 *data, size_t length);
 void uart_break(void *opaque);
 void uart_writable(void *opaque);
 
+struct state;
+int uart_save(void *opaque, const char *name, struct state *state);
+int uart_restore(void *opaque, const char *name, const struct state *state);
+
 #endif

@@ -184,7 +184,11 @@ int machine_prepare(struct machine *machine, const struct machine_config *config
 		return -1;
 	if (open_device(machine) || check_limits(machine))
 		return -1;
-	return memory_create(&machine->memory, config->memory, config->name, config->hugepages);
+	if (memory_create(&machine->memory, config->memory, config->name, config->hugepages))
+		return -1;
+	machine->memory.rom = config->rom;
+	machine->memory.rom_size = config->rom_size;
+	return 0;
 }
 
 static int create_vm(struct machine *machine)

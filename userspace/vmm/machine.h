@@ -25,10 +25,13 @@
 #include "vmm/sandbox.h"
 
 struct cpuset;
+struct fwcfg_items;
 struct gdb;
 struct ioapic;
 struct machine;
 struct pci;
+struct pic;
+struct pit;
 struct state_part;
 struct thread;
 struct vcpu;
@@ -69,6 +72,7 @@ struct machine_config {
 	bool hugepages;
 	bool trace_io;
 	const char *serial[SERIAL_PORTS];	/* kinds of channel; NULL: no such port */
+	const char *debugcon;		/* a kind of channel; NULL: no debug console */
 	const char *console;		/* a kind of channel; NULL: no virtio console */
 	struct option_list nets;	/* as after --net, one a card */
 	u64 balloon;			/* its first size */
@@ -82,6 +86,10 @@ struct machine_config {
 	bool no_sandbox;
 	const struct cpuset *cpuset;	/* of the vCPUs; NULL: any CPU */
 	bool real_mode;			/* the guest begins in real mode */
+	const struct fwcfg_items *fwcfg;	/* NULL: no fw_cfg */
+	const u8 *rom;			/* firmware, which ends at 4 GiB; NULL: none */
+	u64 rom_size;
+	bool legacy;			/* 8254, 8259s, keyboard controller, the clock's interrupts */
 };
 
 /* Tear-down, in the reverse order of machine_at_end() */
@@ -100,6 +108,8 @@ struct machine {
 	struct bus bus;
 	struct events events;
 	struct ioapic *ioapic;
+	struct pic *pic;		/* NULL: there is none (legacy), nor the next */
+	struct pit *pit;
 	struct pci *pci;		/* NULL: nobody has asked for it yet */
 	struct vcpu *vcpu;		/* config->cpus of them */
 	struct hold hold;
@@ -133,7 +143,7 @@ struct device {
 	static const struct device *const device_entry_##id				\
 	__attribute__((section("thv_devices"), used)) = &device_##id
 
-/* Raise or lower a pin of the IOAPIC. Any thread. */
+/* Raise or lower a pin of the IOAPIC, and of the 8259s where there are some. Any thread. */
 void irq_set(struct machine *machine, u32 pin, bool level);
 void irq_eoi(struct machine *machine, u8 vector);
 

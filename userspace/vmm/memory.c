@@ -85,13 +85,14 @@ int memory_create(struct memory *memory, u64 size, const char *name, bool hugepa
 	return 0;
 }
 
-static int give(const struct memory *memory, int vm, u32 slot, u64 gpa, u64 offset, u64 size)
+static int give(int vm, u32 slot, u32 flags, u64 gpa, const u8 *host, u64 size)
 {
 	struct thv_memory argument = {
 		.slot = slot,
+		.flags = flags,
 		.gpa = gpa,
 		.size = size,
-		.hva = (unsigned long)memory->host + offset,
+		.hva = (unsigned long)host,
 	};
 
 	return size ? vm_set_memory(vm, &argument) : 0;
@@ -99,8 +100,10 @@ static int give(const struct memory *memory, int vm, u32 slot, u64 gpa, u64 offs
 
 int memory_give(const struct memory *memory, int vm)
 {
-	if (give(memory, vm, 0, 0, 0, memory->low) < 0 ||
-	    give(memory, vm, 1, SIZE_4G, memory->low, memory->size - memory->low) < 0)
+	if (give(vm, 0, 0, 0, memory->host, memory->low) < 0 ||
+	    give(vm, 1, 0, SIZE_4G, memory->host + memory->low, memory->size - memory->low) < 0 ||
+	    give(vm, 2, THV_MEMORY_READONLY, SIZE_4G - memory->rom_size, memory->rom,
+		 memory->rom_size) < 0)
 		return -1;
 	return 0;
 }
@@ -126,6 +129,15 @@ void *memory_at(const struct memory *memory, u64 gpa, u64 length)
 	if (gpa >= SIZE_4G && inside(gpa - SIZE_4G, length, memory->size - memory->low))
 		return memory->host + memory->low + (gpa - SIZE_4G);
 	return NULL;
+}
+
+const void *memory_look(const struct memory *memory, u64 gpa, u64 length)
+{
+	u64 start = SIZE_4G - memory->rom_size;
+
+	if (gpa >= start && gpa < SIZE_4G && inside(gpa - start, length, memory->rom_size))
+		return memory->rom + (gpa - start);
+	return memory_at(memory, gpa, length);
 }
 
 static int load_through_mapping(u8 *to, int fd, u64 offset, u64 length, const char *path)

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "device/pic.h"
 #include "gdb/gdb.h"
 #include "lib/device.h"
 #include "lib/error.h"
@@ -101,8 +102,9 @@ static void *on_memory(void *opaque, __u64 gpa, __u32 len, int write)
 {
 	struct vcpu *vcpu = opaque;
 
-	(void)write;	/* no memory of ours is read-only */
-	return memory_at(&vcpu->machine->memory, gpa, len);
+	if (write)
+		return memory_at(&vcpu->machine->memory, gpa, len);
+	return (void *)memory_look(&vcpu->machine->memory, gpa, len);
 }
 
 static bool apic_page(const struct vcpu *vcpu, u64 gpa)
@@ -205,6 +207,24 @@ static void on_mmio(struct vcpu *vcpu)
 static void on_eoi(struct vcpu *vcpu)
 {
 	irq_eoi(vcpu->machine, vcpu->run->eoi.vector);
+}
+
+/* The 8259s say which interrupt it is; as an event that is delivered again, it is delivered first */
+static void on_acknowledge(struct vcpu *vcpu)
+{
+	struct thv_event_state events;
+
+	if (vcpu_get(vcpu->fd, THV_STATE_EVENTS, &events, sizeof(events)) < 0) {
+		end_at(vcpu, END_MODULE, "%s", error_text());
+		return;
+	}
+	events.flags |= THV_EVENT_REINJECT;
+	events.reinject = pic_acknowledge(vcpu->machine->pic);
+	events.reinject_error = 0;
+	events.reinject_length = 0;
+	events.mp_state = THV_MP_RUNNING;
+	if (vcpu_set(vcpu->fd, THV_STATE_EVENTS, &events, sizeof(events)) < 0)
+		end_at(vcpu, END_MODULE, "%s", error_text());
 }
 
 static void on_stopped(struct vcpu *vcpu)
@@ -312,6 +332,7 @@ static const struct {
 	[THV_EXIT_MEMORY_FAULT]	= { "memory fault", on_memory_fault },
 	[THV_EXIT_UNSUPPORTED]	= { "unsupported", on_unsupported },
 	[THV_EXIT_DEBUG]	= { "debug", gdb_debug_exit },
+	[THV_EXIT_ACKNOWLEDGE]	= { "acknowledge", on_acknowledge },
 };
 
 const char *vcpu_exit_name(u32 exit)
@@ -389,6 +410,35 @@ void vcpu_kick(struct vcpu *vcpu)
 {
 	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	if (vcpu->thread.started)
+		pthread_kill(vcpu->thread.id, KICK);
+}
+
+static void put(struct thv_apic *apic, u32 offset, u32 value)
+{
+	memcpy(apic->regs + offset, &value, sizeof(value));
+}
+
+/* SDM 11.9 and 11.5.1: the APIC is enabled by software, and LINT0 is an ExtINT */
+int vcpu_virtual_wire(struct vcpu *vcpu)
+{
+	enum { SPURIOUS = 0xf0, ENABLED = 0x1ff, LINT0 = 0x350, EXTINT = 0x700 };
+	struct thv_apic apic;
+
+	if (vcpu_get(vcpu->fd, THV_STATE_APIC, &apic, sizeof(apic)) < 0)
+		return -1;
+	put(&apic, SPURIOUS, ENABLED);
+	put(&apic, LINT0, EXTINT);
+	return vcpu_set(vcpu->fd, THV_STATE_APIC, &apic, sizeof(apic)) < 0 ? -1 : 0;
+}
+
+/*
+ * THV_RUN looks at the level when it begins. One that is under way is ended by the signal; if the
+ * signal comes before, THV_RUN finds the new level.
+ */
+void vcpu_intr(struct vcpu *vcpu, bool level)
+{
+	__atomic_store_n(&vcpu->run->intr, level, __ATOMIC_SEQ_CST);
+	if (level && vcpu->thread.started && !pthread_equal(pthread_self(), vcpu->thread.id))
 		pthread_kill(vcpu->thread.id, KICK);
 }
 

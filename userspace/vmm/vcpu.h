@@ -14,7 +14,7 @@
 #include "lib/types.h"
 #include "vmm/thread.h"
 
-#define VCPU_EXITS	(THV_EXIT_DEBUG + 1)
+#define VCPU_EXITS	(THV_EXIT_ACKNOWLEDGE + 1)
 
 struct machine;
 
@@ -36,6 +36,11 @@ void vcpu_destroy(struct vcpu *vcpu);
 void vcpu_catch_kicks(void);
 void vcpu_start(struct vcpu *vcpu);	/* with the other threads: thread.h */
 void vcpu_kick(struct vcpu *vcpu);	/* any thread: out of THV_RUN */
+/* Before it runs: LINT0 lets INTR through, as a BIOS leaves it for those that know no APIC */
+int vcpu_virtual_wire(struct vcpu *vcpu);
+
+/* Any thread: the level of INTR, the 8259s' wire to this vCPU */
+void vcpu_intr(struct vcpu *vcpu, bool level);
 void vcpu_stop(struct vcpu *vcpu);	/* wants machine->ending; waits for the thread */
 
 /* What --stats calls an exit; NULL: not in use */

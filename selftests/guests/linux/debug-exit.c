@@ -10,6 +10,7 @@
 
 #define DEBUG_EXIT_PORT	0xf4
 
+#ifdef __x86_64__
 static long call(long nr, long a, long b, long c)
 {
 	long result;
@@ -20,6 +21,32 @@ static long call(long nr, long a, long b, long c)
 		     : "rcx", "r11", "memory");
 	return result;
 }
+
+asm(".globl _start\n"
+	"_start:\n"
+	"	mov %rsp, %rdi\n"
+	"	and $-16, %rsp\n"
+	"	call start\n");
+#else
+static long call(long nr, long a, long b, long c)
+{
+	long result;
+
+	asm volatile("int $0x80"
+		     : "=a" (result)
+		     : "a" (nr), "b" (a), "c" (b), "d" (c)
+		     : "memory");
+	return result;
+}
+
+asm(".globl _start\n"
+	"_start:\n"
+	"	mov %esp, %eax\n"
+	"	and $-16, %esp\n"
+	"	sub $12, %esp\n"
+	"	push %eax\n"
+	"	call start\n");
+#endif
 
 static unsigned char number(const char *text)
 {
@@ -41,9 +68,3 @@ static void start(const long *stack)
 	for (;;)
 		call(SYS_exit, 1, 0, 0);
 }
-
-asm(".globl _start\n"
-	"_start:\n"
-	"	mov %rsp, %rdi\n"
-	"	and $-16, %rsp\n"
-	"	call start\n");

@@ -1,0 +1,456 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The keyboard controller of a PC (Intel 8042) with a keyboard at it, at ports 0x60 and 0x64, IRQ 1.
+ * Only with --legacy; without, reset.c answers for its reset line. There is no mouse.
+ *
+ * Keys come from --keyboard: characters become the keystrokes that a US keyboard has for them.
+ * The keyboard keeps to scan code set 2 and the controller translates to set 1, as on every PC;
+ * the keystrokes here are in set 1 already, so a guest that switches translation off gets
+ * none.
+ */
+#include "device/i8042.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "boot/boot.h"
+#include "lib/error.h"
+#include "vmm/channel.h"
+#include "vmm/machine.h"
+#include "vmm/state.h"
+
+#define DATA_PORT	0x60
+#define COMMAND_PORT	0x64
+
+#define STATUS_FULL	0x01		/* there is a byte to read */
+#define STATUS_SYSTEM	0x04
+#define STATUS_COMMAND	0x08		/* what was written last was a command */
+#define STATUS_UNLOCKED	0x10
+
+#define MODE_INTERRUPT	0x01
+#define MODE_SYSTEM	0x04
+#define MODE_DISABLED	0x10
+#define MODE_NO_MOUSE	0x20
+#define MODE_TRANSLATE	0x40
+#define MODE_BITS	0x77
+
+#define OUTPUT_NO_RESET	0x01
+#define OUTPUT_A20	0x02
+
+/* The controller's commands with a parameter */
+#define WRITE_MODE	0x60
+#define WRITE_OUTPUT	0xd1
+#define WRITE_QUEUE	0xd2
+#define WRITE_MOUSE	0xd4
+
+#define ACK		0xfa
+#define RESEND		0xfe
+#define SELF_TEST_OK	0x55
+#define KEYBOARD_OK	0xaa
+
+/* ---- what can be read -------------------------------------------------------- */
+
+static bool keyboard_speaks(const struct i8042 *i8042)
+{
+	return i8042->count && !(i8042->mode & MODE_DISABLED);
+}
+
+static bool full(const struct i8042 *i8042)
+{
+	return i8042->own || keyboard_speaks(i8042);
+}
+
+static void update(struct i8042 *i8042)
+{
+	i8042->irq(i8042->machine, IRQ_KEYBOARD, full(i8042) && i8042->mode & MODE_INTERRUPT);
+}
+
+static void answer(struct i8042 *i8042, u8 byte)
+{
+	i8042->own = true;
+	i8042->own_byte = byte;
+}
+
+static void send(struct i8042 *i8042, u8 byte)
+{
+	if (i8042->count < I8042_QUEUE)
+		i8042->queue[(i8042->head + i8042->count++) % I8042_QUEUE] = byte;
+}
+
+/* Each byte is an edge of the interrupt's line: it goes down in between */
+static u8 take(struct i8042 *i8042)
+{
+	u8 byte = i8042->own_byte;
+
+	i8042->irq(i8042->machine, IRQ_KEYBOARD, false);
+	if (i8042->own) {
+		i8042->own = false;
+		return byte;
+	}
+	if (!keyboard_speaks(i8042))
+		return byte;		/* the last one, again */
+	byte = i8042->queue[i8042->head];
+	i8042->head = (i8042->head + 1) % I8042_QUEUE;
+	i8042->count--;
+	i8042->own_byte = byte;
+	return byte;
+}
+
+/* ---- the keyboard ------------------------------------------------------------ */
+
+static void defaults(struct i8042 *i8042)
+{
+	i8042->scan_set = 2;
+	i8042->scanning = true;
+}
+
+static void keyboard_reset(struct i8042 *i8042)
+{
+	defaults(i8042);
+	send(i8042, KEYBOARD_OK);
+}
+
+/* "MF II" keyboard; the controller translates the second byte */
+static void identify(struct i8042 *i8042)
+{
+	send(i8042, 0xab);
+	send(i8042, i8042->mode & MODE_TRANSLATE ? 0x41 : 0x83);
+}
+
+static void enable(struct i8042 *i8042)
+{
+	i8042->scanning = true;
+}
+
+static void disable(struct i8042 *i8042)
+{
+	defaults(i8042);
+	i8042->scanning = false;
+}
+
+/* Parameters: which lamps, how fast keys repeat; nobody sees either */
+static void ignore(struct i8042 *i8042, u8 value)
+{
+	(void)i8042;
+	(void)value;
+}
+
+static void scan_set(struct i8042 *i8042, u8 value)
+{
+	static const u8 translated[] = { 0x43, 0x41, 0x3f };
+
+	if (value && value <= 3)
+		i8042->scan_set = value;
+	else if (!value)
+		send(i8042, i8042->mode & MODE_TRANSLATE ? translated[i8042->scan_set - 1] :
+		     i8042->scan_set);
+}
+
+/* What a command does once it is acknowledged; those with a parameter do it when that comes */
+static const struct {
+	u8 command;
+	void (*run)(struct i8042 *i8042);
+	void (*parameter)(struct i8042 *i8042, u8 value);
+} keyboard_commands[] = {
+	{ 0xed, NULL, ignore },		/* lamps */
+	{ 0xf0, NULL, scan_set },
+	{ 0xf2, identify, NULL },
+	{ 0xf3, NULL, ignore },		/* repetition */
+	{ 0xf4, enable, NULL },
+	{ 0xf5, disable, NULL },
+	{ 0xf6, defaults, NULL },
+	{ 0xff, keyboard_reset, NULL },
+};
+
+static void keyboard_parameter(struct i8042 *i8042, u8 value)
+{
+	size_t i;
+
+	send(i8042, ACK);
+	for (i = 0; i < ARRAY_SIZE(keyboard_commands); i++)
+		if (keyboard_commands[i].command == i8042->keyboard_command)
+			keyboard_commands[i].parameter(i8042, value);
+	i8042->keyboard_command = 0;
+}
+
+static void to_keyboard(struct i8042 *i8042, u8 value)
+{
+	size_t i;
+
+	i8042->mode &= ~MODE_DISABLED;	/* whoever writes to it wants to hear it */
+	if (i8042->keyboard_command && value < 0xed) {
+		keyboard_parameter(i8042, value);
+		return;
+	}
+	i8042->keyboard_command = 0;
+	for (i = 0; i < ARRAY_SIZE(keyboard_commands); i++) {
+		if (keyboard_commands[i].command != value)
+			continue;
+		send(i8042, ACK);
+		if (keyboard_commands[i].run)
+			keyboard_commands[i].run(i8042);
+		else
+			i8042->keyboard_command = value;
+		return;
+	}
+	send(i8042, value == 0xee ? value : RESEND);	/* echo */
+}
+
+/* ---- the controller ----------------------------------------------------------- */
+
+static void reset_line(struct i8042 *i8042)
+{
+	machine_end(i8042->machine, END_RESET, "the guest asked for a reset");
+}
+
+static void write_output(struct i8042 *i8042, u8 value)
+{
+	if (!(value & OUTPUT_NO_RESET))
+		reset_line(i8042);
+	i8042->output = value | OUTPUT_NO_RESET;
+}
+
+static void parameter(struct i8042 *i8042, u8 value)
+{
+	u8 command = i8042->command;
+
+	i8042->command = 0;
+	if (command == WRITE_MODE)
+		i8042->mode = value & MODE_BITS;
+	else if (command == WRITE_OUTPUT)
+		write_output(i8042, value);
+	else if (command == WRITE_QUEUE)
+		answer(i8042, value);
+	/* WRITE_MOUSE: there is none, so nobody answers */
+}
+
+static void command(struct i8042 *i8042, u8 value)
+{
+	i8042->command = 0;
+	switch (value) {
+	case 0x20:
+		answer(i8042, i8042->mode);
+		break;
+	case 0xa7:
+		i8042->mode |= MODE_NO_MOUSE;
+		break;
+	case 0xa8:
+		i8042->mode &= ~MODE_NO_MOUSE;
+		break;
+	case 0xa9:			/* test of the mouse's lines: its clock hangs */
+		answer(i8042, 0x01);
+		break;
+	case 0xaa:
+		i8042->mode |= MODE_SYSTEM;
+		answer(i8042, SELF_TEST_OK);
+		break;
+	case 0xab:
+		answer(i8042, 0);
+		break;
+	case 0xad:
+		i8042->mode |= MODE_DISABLED;
+		break;
+	case 0xae:
+		i8042->mode &= ~MODE_DISABLED;
+		break;
+	case 0xc0:			/* the input port: not locked */
+		answer(i8042, 0x80);
+		break;
+	case 0xd0:
+		answer(i8042, i8042->output);
+		break;
+	case WRITE_MODE:
+	case WRITE_OUTPUT:
+	case WRITE_QUEUE:
+	case WRITE_MOUSE:
+		i8042->command = value;
+		break;
+	case 0xf0 ... 0xff:		/* pulse those lines whose bits are 0 */
+		if (!(value & OUTPUT_NO_RESET))
+			reset_line(i8042);
+		break;
+	}
+}
+
+u64 i8042_data(void *device, u64 offset, u32 length, bool write, u64 value)
+{
+	struct i8042 *i8042 = device;
+	u8 result = 0;
+
+	(void)offset;
+	(void)length;
+	pthread_mutex_lock(&i8042->lock);
+	if (!write)
+		result = take(i8042);
+	else if (i8042->command)
+		parameter(i8042, value);
+	else
+		to_keyboard(i8042, value);
+	update(i8042);
+	pthread_mutex_unlock(&i8042->lock);
+	return result;
+}
+
+u64 i8042_command(void *device, u64 offset, u32 length, bool write, u64 value)
+{
+	struct i8042 *i8042 = device;
+	u8 result;
+
+	(void)offset;
+	(void)length;
+	pthread_mutex_lock(&i8042->lock);
+	if (write)
+		command(i8042, value);
+	result = STATUS_UNLOCKED | (full(i8042) ? STATUS_FULL : 0) |
+		 (i8042->mode & MODE_SYSTEM ? STATUS_SYSTEM : 0) |
+		 (i8042->command ? STATUS_COMMAND : 0);
+	update(i8042);
+	pthread_mutex_unlock(&i8042->lock);
+	return result;
+}
+
+/* ---- typing -------------------------------------------------------------------- */
+
+#define SHIFT		0x2a
+#define CONTROL		0x1d
+#define RELEASED	0x80
+#define KEYSTROKE	6		/* bytes of one, at most: with a modifier, down and up */
+
+/* The keys of a US keyboard in the order of their scan codes (set 1), and what they are with Shift */
+static const char plain[] = "\0\0331234567890-=\b\tqwertyuiop[]\r\0asdfghjkl;'`\0\\zxcvbnm,./\0*\0 ";
+static const char shifted[] = "\0\0!@#$%^&*()_+\0\0QWERTYUIOP{}\0\0ASDFGHJKL:\"~\0|ZXCVBNM<>?";
+
+static u8 key_of(const char *keys, size_t count, char character)
+{
+	const char *key = character ? memchr(keys + 1, character, count - 2) : NULL;
+
+	return key ? key - keys : 0;
+}
+
+static void press(struct i8042 *i8042, u8 modifier, u8 key)
+{
+	if (modifier)
+		send(i8042, modifier);
+	send(i8042, key);
+	send(i8042, key | RELEASED);
+	if (modifier)
+		send(i8042, modifier | RELEASED);
+}
+
+static void keystroke(struct i8042 *i8042, char character)
+{
+	u8 key;
+
+	if (character == '\n')
+		character = '\r';
+	if (character == 0x7f)
+		character = '\b';
+	key = key_of(plain, sizeof(plain), character);
+	if (key) {
+		press(i8042, 0, key);
+		return;
+	}
+	key = key_of(shifted, sizeof(shifted), character);
+	if (key)
+		press(i8042, SHIFT, key);
+	else if (character > 0 && character < 27)
+		press(i8042, CONTROL, key_of(plain, sizeof(plain), character + 'a' - 1));
+}
+
+void i8042_type(struct i8042 *i8042, char character)
+{
+	pthread_mutex_lock(&i8042->lock);
+	if (i8042->scanning && i8042->mode & MODE_TRANSLATE &&
+	    I8042_QUEUE - i8042->count >= KEYSTROKE)
+		keystroke(i8042, character);
+	update(i8042);
+	pthread_mutex_unlock(&i8042->lock);
+}
+
+/* ---- the state ------------------------------------------------------------------ */
+
+static const struct state_field fields[] = {
+	STATE(struct i8042, mode, .maximum = MODE_BITS),
+	STATE(struct i8042, output),
+	STATE(struct i8042, command),
+	STATE(struct i8042, own, .maximum = 1),
+	STATE(struct i8042, own_byte),
+	STATE(struct i8042, scanning, .maximum = 1),
+	STATE_BYTES(struct i8042, queue),
+	STATE(struct i8042, head, .maximum = I8042_QUEUE - 1),
+	STATE(struct i8042, count, .maximum = I8042_QUEUE),
+	{ 0 }
+};
+
+int i8042_save(void *opaque, const char *name, struct state *state)
+{
+	struct i8042 *i8042 = opaque;
+
+	pthread_mutex_lock(&i8042->lock);
+	state_begin(state, name, 1);
+	state_save(state, fields, i8042);
+	state_put(state, "keyboard_command", i8042->keyboard_command);
+	state_put(state, "scan_set", i8042->scan_set);
+	pthread_mutex_unlock(&i8042->lock);
+	return state_end(state);
+}
+
+/* Of these two a wrong one would be a wrong index */
+static int get_keyboard(struct state_record *record, u64 *awaited, u64 *set)
+{
+	if (state_get(record, "keyboard_command", 0xff, awaited) ||
+	    state_get(record, "scan_set", 3, set))
+		return -1;
+	if (!*set || (*awaited && *awaited != 0xed && *awaited != 0xf0 && *awaited != 0xf3))
+		return error_set("%s: an impossible keyboard", record->what);
+	return 0;
+}
+
+int i8042_restore(void *opaque, const char *name, const struct state *state)
+{
+	struct state_record record;
+	struct i8042 *i8042 = opaque;
+	u64 awaited, set;
+
+	if (state_find(state, name, 1, &record) || get_keyboard(&record, &awaited, &set) ||
+	    state_restore(&record, fields, i8042) || state_done(&record))
+		return -1;
+	pthread_mutex_lock(&i8042->lock);
+	i8042->keyboard_command = awaited;
+	i8042->scan_set = set;
+	pthread_mutex_unlock(&i8042->lock);
+	return 0;
+}
+
+/* ---- the device ------------------------------------------------------------------ */
+
+void i8042_init(struct i8042 *i8042, struct machine *machine,
+		void (*irq)(struct machine *machine, u32 pin, bool level))
+{
+	*i8042 = (struct i8042){
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.machine = machine,
+		.irq = irq,
+		.mode = MODE_SYSTEM | MODE_NO_MOUSE | MODE_TRANSLATE,
+		.output = OUTPUT_NO_RESET | OUTPUT_A20,
+	};
+	defaults(i8042);
+}
+
+static int create(struct machine *machine)
+{
+	struct i8042 *i8042;
+
+	if (!machine->config->legacy)
+		return 0;
+	i8042 = malloc(sizeof(*i8042));
+	if (!i8042 || machine_at_end(machine, free, i8042))
+		return error_set("out of memory");
+	i8042_init(i8042, machine, irq_set);
+	if (bus_claim_ports(&machine->bus, DATA_PORT, 1, 1, i8042_data, i8042) ||
+	    bus_claim_ports(&machine->bus, COMMAND_PORT, 1, 1, i8042_command, i8042))
+		return -1;
+	return state_add(machine, "i8042", i8042_save, i8042_restore, i8042);
+}
+
+DEVICE(i8042, create);
