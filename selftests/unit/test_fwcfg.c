@@ -58,7 +58,7 @@ int vcpu_set(int vcpu, enum thv_state_id component, const void *data, u32 size)
 
 /* A table of AML that is none, but has a header */
 const u8 acpi_dsdt[36] = { 'D', 'S', 'D', 'T', 36 }, acpi_com2[36] = { 'S', 'S', 'D', 'T', 36 };
-const u8 acpi_legacy[36] = { 'S', 'S', 'D', 'T', 36 };
+const u8 acpi_legacy[36] = { 'D', 'S', 'D', 'T', 36 };
 
 extern const struct device *const __start_thv_devices[];
 
@@ -80,7 +80,7 @@ static void begin(void)
 {
 	files = (struct boot_files){
 		.firmware = rom_path,
-		.acpi = { .cpus = 3, .dsdt = acpi_dsdt, .legacy = acpi_legacy },
+		.acpi = { .cpus = 3, .dsdt = acpi_legacy, .ssdt = acpi_com2, .legacy = true },
 	};
 	memory_plan(&machine.memory, config.memory);
 }

@@ -15,6 +15,7 @@
 #include "device/pit.h"
 #include "lib/error.h"
 #include "tap.h"
+#include "vmm/channel.h"
 #include "vmm/machine.h"
 #include "vmm/state.h"
 #include "vmm/vcpu.h"
@@ -39,6 +40,20 @@ void machine_end(struct machine *machine, int status, const char *reason, ...)
 int machine_at_end(struct machine *machine, void (*finish)(void *opaque), void *opaque)
 {
 	return 0;
+}
+
+struct channel *channel_open(const char *kind, const char *label, struct events *events,
+			     const struct channel_user *user, void *opaque)
+{
+	return NULL;
+}
+
+void channel_close(struct channel *channel)
+{
+}
+
+void channel_resume(struct channel *channel)
+{
 }
 
 void vcpu_intr(struct vcpu *vcpu, bool level)

@@ -327,7 +327,7 @@ static u64 append_madt(struct acpi_block *block, const struct acpi_options *opti
 	return append(block, &writer.madt.header, sizeof(writer.madt) + writer.used);
 }
 
-#define ROOT_TABLES	4		/* an RSDT or XSDT may point to */
+#define ROOT_TABLES	3		/* an RSDT or XSDT may point to */
 
 /* The two lists of all tables: of 32-bit pointers for those that know ACPI 1.0 only, and of 64 bits */
 static u64 append_list(struct acpi_block *block, const char *signature, u8 bytes, const u64 *tables)
@@ -378,8 +378,6 @@ int acpi_make(struct acpi_block *block, const struct acpi_options *options)
 	tables[1] = append_madt(block, options);
 	if (options->ssdt)
 		tables[2] = append_aml(block, options->ssdt);
-	if (options->legacy)
-		tables[3] = append_aml(block, options->legacy);
 	rsdt = append_list(block, "RSDT", 4, tables);
 	xsdt = append_list(block, "XSDT", 8, tables);
 	fill_rsdp(rsdp, rsdt, xsdt);

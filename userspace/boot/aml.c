@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The AML of our ASL files, as iasl -tc writes it while thv is built. Each is
+ * The AML of our ASL files (of dsdt.asl twice: once with LEGACY), as iasl -tc writes it while thv is built. Each is
  * a whole table, header and checksum included.
  */
 #include "boot/boot.h"

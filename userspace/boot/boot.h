@@ -39,10 +39,10 @@
 
 struct acpi_options {
 	u32 cpus;
-	const u8 *dsdt;			/* AML, a whole table each */
+	const u8 *dsdt;			/* AML, a whole table each; acpi_dsdt or acpi_legacy */
 	const u8 *ssdt;			/* NULL: none */
 	bool park;			/* other processors wait at BOOT_PARK, not for a SIPI */
-	const u8 *legacy;		/* acpi_legacy: fixed hardware, 8259s, a keyboard controller */
+	bool legacy;			/* fixed hardware, 8259s, a keyboard controller: wants acpi_legacy */
 };
 
 /* What the user asked for. Texts stay the caller's. */
@@ -246,7 +246,7 @@ u64 acpi_build(const struct memory *memory, const struct acpi_options *options);
 int park_build(const struct memory *memory);
 int park_start(int vcpu, u32 apic_id);
 
-/* The AML that iasl made of dsdt.asl, com2.asl and legacy.asl (aml.c) */
+/* The AML that iasl made of dsdt.asl, of that with LEGACY, and of com2.asl (aml.c) */
 extern const u8 acpi_dsdt[], acpi_com2[], acpi_legacy[];
 
 /* I/O ports that tables and devices agree on */

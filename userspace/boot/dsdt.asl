@@ -3,7 +3,8 @@
  * What the machine has and cannot be found by asking: the PCI host bridge and its
  * windows, the first serial port, the clock; and how to power off. Interrupts are
  * GSIs: IOAPIC pins. (There is no PIC, so IRQNoFlags would name something that does
- * not exist.)
+ * not exist; but with --legacy, for which
+ * LEGACY is defined: there SeaBIOS looks for its keyboard.)
  */
 DefinitionBlock ("dsdt.aml", "DSDT", 2, "THV", "THVDSDT", 1)
 {
@@ -84,6 +85,51 @@ DefinitionBlock ("dsdt.aml", "DSDT", 2, "THV", "THVDSDT", 1)
                 IO (Decode16, 0x0070, 0x0070, 1, 2)
             })
         }
+#ifdef LEGACY
+
+        Device (PIC0)
+        {
+            Name (_HID, EisaId ("PNP0000"))
+            Name (_CRS, ResourceTemplate ()
+            {
+                IO (Decode16, 0x0020, 0x0020, 1, 2)
+                IO (Decode16, 0x00A0, 0x00A0, 1, 2)
+                IO (Decode16, 0x04D0, 0x04D0, 1, 2)
+                IRQNoFlags () { 2 }
+            })
+        }
+
+        Device (TMR0)
+        {
+            Name (_HID, EisaId ("PNP0100"))
+            Name (_CRS, ResourceTemplate ()
+            {
+                IO (Decode16, 0x0040, 0x0040, 1, 4)
+                IRQNoFlags () { 0 }
+            })
+        }
+
+        Device (SPKR)
+        {
+            Name (_HID, EisaId ("PNP0800"))
+            Name (_CRS, ResourceTemplate ()
+            {
+                IO (Decode16, 0x0061, 0x0061, 1, 1)
+            })
+        }
+
+        Device (KBD0)
+        {
+            Name (_HID, EisaId ("PNP0303"))
+            Name (_STA, 0x0F)
+            Name (_CRS, ResourceTemplate ()
+            {
+                IO (Decode16, 0x0060, 0x0060, 1, 1)
+                IO (Decode16, 0x0064, 0x0064, 1, 1)
+                IRQNoFlags () { 1 }
+            })
+        }
+#endif
     }
 
     // SLP_TYP 5 in the sleep control register: ACPI_S5 in boot.h

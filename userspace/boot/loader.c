@@ -245,7 +245,7 @@ static int choose(struct boot_image *image)
 {
 	u32 kind = image->files.kind;
 
-	if (kind && (loaders[kind - 1] == &boot_firmware) != !!image->files.firmware)
+	if (kind && loaders[kind - 1]->firmware != !!image->files.firmware)
 		return error_set("--boot %s: with --firmware it is the firmware that starts, and only then",
 				 boot_kinds[kind]);
 	if (image->files.firmware)

@@ -28,7 +28,7 @@ struct run_values {
 	u32 cpus, paging, debug_exit, device_fd, sandbox;
 	struct cpuset cpuset;
 	const char *machine;		/* the file; its options are in the other fields */
-	const char *name, *serial, *serial2, *debugcon, *console, *balloon_control, *gdb;
+	const char *name, *serial, *serial2, *debugcon, *keyboard, *console, *balloon_control, *gdb;
 	bool no_vpid, no_huge, no_apicv, no_pml, no_ept_ad, hugepages, stats, json, trace_io, gdb_wait,
 	     rng, legacy;
 	struct option_list disks, nets;
@@ -94,6 +94,8 @@ static const struct option_row options[] = {
 	  option_text, FIELD(balloon_control) },
 	{ "rng", NULL, "give the guest the host's random numbers (/dev/hwrng)",
 	  option_flag, FIELD(rng) },
+	{ "keyboard", "WHERE", "with --legacy: type on the guest's keyboard what comes from there, likewise",
+	  option_text, FIELD(keyboard) },
 	{ "debugcon", "WHERE", "give the guest a debug console, ports 0x402 (SeaBIOS writes there) and 0xe9, likewise; it has no input",
 	  option_text, FIELD(debugcon) },
 	{ "debug-exit", "PORT",
@@ -157,6 +159,7 @@ static int check_channels(const struct run_values *values)
 	const struct { const char *option, *where; } channels[] = {
 		{ "serial", values->serial }, { "serial2", values->serial2 }, { "console", values->console },
 		{ "balloon-control", values->balloon_control }, { "debugcon", values->debugcon },
+		{ "keyboard", values->keyboard },
 	};
 	const char *user = NULL;
 	size_t i;
@@ -174,6 +177,13 @@ static int check_channels(const struct run_values *values)
 		user = channels[i].option;
 	}
 	return 0;
+}
+
+static int check_keyboard(const struct run_values *values)
+{
+	if (!values->keyboard || values->legacy || values->files.firmware)
+		return 0;
+	return error_set("--keyboard: the guest has none; give it --legacy, too");
 }
 
 static int check_gdb(const struct run_values *values)
@@ -213,6 +223,7 @@ static struct machine_config configure(const struct run_values *values, const st
 		.trace_io = values->trace_io,
 		.serial = { values->serial, values->serial2 },
 		.debugcon = values->debugcon,
+		.keyboard = values->keyboard,
 		.console = values->console,
 		.nets = values->nets,
 		.balloon = values->balloon,
@@ -394,11 +405,11 @@ static int check(const struct run_values *values, struct boot_image *image,
 	memory_plan(&plan, memory_of(values));
 	files.acpi = (struct acpi_options){
 		.cpus = values->cpus,
-		.dsdt = acpi_dsdt,
+		.dsdt = values->legacy || files.firmware ? acpi_legacy : acpi_dsdt,
 		.ssdt = values->serial2 ? acpi_com2 : NULL,
-		.legacy = values->legacy || files.firmware ? acpi_legacy : NULL,
+		.legacy = values->legacy || files.firmware,
 	};
-	if (check_channels(values) || check_gdb(values) || check_device(values) ||
+	if (check_channels(values) || check_keyboard(values) || check_gdb(values) || check_device(values) ||
 	    boot_open(image, &files, &plan))
 		return -1;
 	*config = configure(values, image);

@@ -93,6 +93,10 @@ static u8 take(struct i8042 *i8042)
 	i8042->head = (i8042->head + 1) % I8042_QUEUE;
 	i8042->count--;
 	i8042->own_byte = byte;
+	if (i8042->waits && !i8042->count) {
+		i8042->waits = false;
+		channel_resume(i8042->channel);
+	}
 	return byte;
 }
 
@@ -437,6 +441,56 @@ void i8042_init(struct i8042 *i8042, struct machine *machine,
 	defaults(i8042);
 }
 
+/* ---- who types: --keyboard ------------------------------------------------------- */
+
+/* A character waits until there is room for the longest keystroke */
+static size_t room(void *opaque)
+{
+	struct i8042 *i8042 = opaque;
+	size_t keys;
+
+	pthread_mutex_lock(&i8042->lock);
+	keys = (I8042_QUEUE - i8042->count) / KEYSTROKE;
+	i8042->waits = !keys;
+	pthread_mutex_unlock(&i8042->lock);
+	return keys;
+}
+
+static void receive(void *opaque, const u8 *data, size_t length)
+{
+	while (length--)
+		i8042_type(opaque, *data++);
+}
+
+static void nothing(void *opaque)
+{
+	(void)opaque;
+}
+
+static void on_end(void *opaque, int signal)
+{
+	struct i8042 *i8042 = opaque;
+
+	machine_end(i8042->machine, signal ? END_SIGNAL + signal : END_POWEROFF, NULL);
+}
+
+static const struct channel_user user = {
+	.room = room,
+	.receive = receive,
+	.line_break = nothing,
+	.writable = nothing,
+	.end = on_end,
+};
+
+static void finish(void *opaque)
+{
+	struct i8042 *i8042 = opaque;
+
+	if (i8042->channel)
+		channel_close(i8042->channel);
+	free(i8042);
+}
+
 static int create(struct machine *machine)
 {
 	struct i8042 *i8042;
@@ -444,9 +498,17 @@ static int create(struct machine *machine)
 	if (!machine->config->legacy)
 		return 0;
 	i8042 = malloc(sizeof(*i8042));
-	if (!i8042 || machine_at_end(machine, free, i8042))
+	if (!i8042)
 		return error_set("out of memory");
 	i8042_init(i8042, machine, irq_set);
+	if (machine_at_end(machine, finish, i8042))
+		return -1;
+	if (machine->config->keyboard) {
+		i8042->channel = channel_open(machine->config->keyboard, "the keyboard",
+					      &machine->events, &user, i8042);
+		if (!i8042->channel)
+			return -1;
+	}
 	if (bus_claim_ports(&machine->bus, DATA_PORT, 1, 1, i8042_data, i8042) ||
 	    bus_claim_ports(&machine->bus, COMMAND_PORT, 1, 1, i8042_command, i8042))
 		return -1;

@@ -9,6 +9,7 @@
 
 #define I8042_QUEUE	64		/* bytes from the keyboard that wait; a power of two */
 
+struct channel;
 struct machine;
 
 struct i8042 {
@@ -25,6 +26,8 @@ struct i8042 {
 	u8 own_byte;
 	u8 queue[I8042_QUEUE];		/* what the keyboard has sent */
 	u8 head, count;
+	struct channel *channel;	/* NULL: nobody types */
+	bool waits;			/* it waits for channel_resume() */
 };
 
 void i8042_init(struct i8042 *i8042, struct machine *machine,

@@ -29,8 +29,6 @@
 #define STATUS_NULL	0x40	/* the count is not yet loaded */
 #define ACCESS_LATCH	0
 
-typedef unsigned int u128 __attribute__((mode(TI)));
-
 #define NS		1000000000ULL
 /* A guest that asks for more is not given it: the host has other things to do */
 #define SHORTEST_NS	100000
@@ -39,14 +37,15 @@ enum { ON_TERMINAL, ONE_SHOT, RATE, SQUARE, STROBE, HARDWARE_STROBE };
 
 /* ---- time ----------------------------------------------------------------- */
 
+/* Whole seconds by themselves: nothing overflows */
 static u64 to_ticks(u64 ns)
 {
-	return (u128)ns * PIT_HZ / NS;
+	return ns / NS * PIT_HZ + ns % NS * PIT_HZ / NS;
 }
 
 static u64 to_ns(u64 ticks)
 {
-	return ((u128)ticks * NS + PIT_HZ - 1) / PIT_HZ;
+	return ticks / PIT_HZ * NS + (ticks % PIT_HZ * NS + PIT_HZ - 1) / PIT_HZ;
 }
 
 static u32 whole(const struct pit_channel *channel)

@@ -72,6 +72,7 @@ struct machine_config {
 	bool hugepages;
 	bool trace_io;
 	const char *serial[SERIAL_PORTS];	/* kinds of channel; NULL: no such port */
+	const char *keyboard;		/* a kind of channel, of what is typed; NULL: nobody types */
 	const char *debugcon;		/* a kind of channel; NULL: no debug console */
 	const char *console;		/* a kind of channel; NULL: no virtio console */
 	struct option_list nets;	/* as after --net, one a card */
