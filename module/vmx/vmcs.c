@@ -280,9 +280,9 @@ void vmx_set_root(struct thv_vcpu *vcpu, u64 root)
 }
 
 /*
- * In ticks of the time-stamp counter (SDM 26.1.3): PAUSEs that are no further apart than the gap are one loop,
- * and a loop that lasts longer than the window is an exit. A PAUSE takes up to 140 on recent processors,
- * a spin lock is held for less than the window; an exit costs about half of it.
+ * In ticks of the time-stamp counter (SDM 26.1.3): PAUSEs that are no further apart than the gap are one
+ * loop, and a loop that lasts longer than the window is an exit. A PAUSE takes up to 140 on recent
+ * processors, a spin lock is held for less than the window; an exit costs about half of it.
  */
 #define LOOP_GAP	256
 #define LOOP_WINDOW	4096

@@ -8,6 +8,7 @@
 
 #include <dirent.h>
 #include <linux/capability.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -138,6 +139,8 @@ int sandbox_keep_network(struct sandbox_plan *plan)
 int sandbox_close(const struct sandbox_plan *plan, int status)
 {
 	tzset();	/* else gmtime() opens the time zone's file when the guest asks for the time */
+	/* Else free() opens /proc/sys/vm/overcommit_memory before it gives a thread's heap back */
+	mallopt(M_ARENA_MAX, 1);
 	end_status = status;
 	if (seccomp_prepare() || catch_violations())
 		return -1;
