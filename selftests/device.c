@@ -46,7 +46,8 @@ TEST_F(device, uses_only_what_the_processor_offers)
 	const struct thv_info *info = thv_info();
 
 	EXPECT_EQ(0, info->used & ~info->offered);
-	EXPECT_EQ(0, info->offered >> 18) TH_LOG("bits that have no name");
+	/* The last of them so far */
+	EXPECT_GT(2 * THV_FEATURE_PAUSE_LOOP, info->offered) TH_LOG("bits that have no name");
 	EXPECT_EQ(info->offered & THV_FEATURE_EPT, info->used & THV_FEATURE_EPT);
 }
 

@@ -74,7 +74,12 @@ FIXTURE_SETUP(reclaim)
 	self->part = self->size / PAGE / PARTS;
 	REQUIRE(host_swap(), "the host can have no swap");
 	REQUIRE(tracing_possible(), "tracefs is not to be had");
-	REQUIRE(enter_cgroup(self->size / 4), "there is no memory controller");
+	/* Before Linux 6.6 an instance has its thousands of files at once, which count as the cgroup's memory */
+	tracing_begin();
+	if (!enter_cgroup(self->size / 4)) {
+		tracing_end();
+		SKIP(_exit(255), "there is no memory controller");
+	}
 	self->vm = vm_create(host);
 	self->vcpu = self->vm->vcpu;
 	self->mem = variant->shared ?
@@ -89,6 +94,7 @@ FIXTURE_TEARDOWN(reclaim)
 	vm_close(self->vm);
 	munmap(self->mem, self->size);
 	leave_cgroup();
+	tracing_end();
 }
 
 /* Pages of the hot part that had to be brought back, all in all */
@@ -132,7 +138,6 @@ static void watch_answers(FIXTURE_DATA(reclaim) *self)
 {
 	char filter[32];
 
-	tracing_begin();
 	snprintf(filter, sizeof(filter), "vm == %u", self->vm->id);
 	tracing_put("events/thv/thv_notifier/filter", filter);
 	tracing_put("events/thv/thv_notifier/enable", "1");
@@ -169,7 +174,7 @@ TEST_F_TIMEOUT(reclaim, a_guest_larger_than_its_cgroup_finishes_and_keeps_what_i
 	checked = stream(self, false);
 	hot = answers_about(self->mem, self->part);
 	unused = answers_about(self->mem + self->part * PAGE, self->part);
-	tracing_end();
+	tracing_put("events/thv/enable", "0");
 	fprintf(stderr, "# %zu MiB in %zu MiB: %llu ms; brought back of %llu uses of hot pages: %llu while filling, %llu while checking; of %llu idle pages %llu were left; swapped %lu MiB; faults %llu; the host asked %llu times for a hot page's age and heard \"used\" %llu times, of an idle one's %llu and %llu\n",
 		self->size >> 20, self->size >> 22, (now_us() - begun) / 1000, filled.uses, filled.refaults,
 		checked.refaults, self->part, kept, host_swapped(self->mem, self->size) >> 8,
