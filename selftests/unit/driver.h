@@ -10,6 +10,7 @@
  *	driver_devices();			those among the test's sources
  *	driver_begin();				their threads run
  *	driver_find(&driver, 1);		the function in slot 1
+ *		... or driver_make(&driver, &config) for these four
  *	driver_start(&driver, features);	up to DRIVER_OK, each queue with 16 entries
  *	head = ring_add(&driver, 0, segments, n);
  *	written = ring_wait(&driver, 0, head);
@@ -306,6 +307,19 @@ static bool driver_find(struct driver *driver, u32 slot)
 	config_write(slot, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 	driver->queues = mmio_read(COMMON_REG(driver, num_queues));
 	return driver->common && driver->isr && driver->bells;
+}
+
+/* A machine with one virtio device, that runs and has been found */
+unused_here
+static void driver_make(struct driver *driver, const struct machine_config *config)
+{
+	driver_machine(config);
+	if (driver_devices()) {
+		printf("# %s\n", error_text());
+		exit(99);
+	}
+	driver_begin();
+	driver_find(driver, 1);
 }
 
 /* Vector i + 1 for queue i, 0 for changes of configuration; the data of each is its number */

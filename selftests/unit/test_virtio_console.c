@@ -21,13 +21,7 @@ static u64 buffers, text;
 
 static void make_machine(void)
 {
-	driver_machine(&config);
-	if (driver_devices()) {
-		printf("# %s\n", error_text());
-		exit(99);
-	}
-	driver_begin();
-	driver_find(&driver, 1);
+	driver_make(&driver, &config);
 }
 
 static void start(void)

@@ -107,19 +107,13 @@ static const struct state_field fields[] = {
 
 static int save(void *opaque, const char *name, struct state *state)
 {
-	state_begin(state, name, 1);
-	state_save(state, fields, opaque);
-	return state_end(state);
+	return state_save_table(state, name, fields, opaque);
 }
 
 /* The timer itself goes on from the host's: it wraps every 20 minutes, and nobody keeps a time by it alone */
 static int restore(void *opaque, const char *name, const struct state *state)
 {
-	struct state_record record;
-
-	if (state_find(state, name, 1, &record) || state_restore(&record, fields, opaque))
-		return -1;
-	return state_done(&record);
+	return state_restore_table(state, name, fields, opaque);
 }
 
 static int create(struct machine *machine)

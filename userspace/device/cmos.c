@@ -242,22 +242,20 @@ static const struct state_field fields[] = {
 int cmos_save(void *opaque, const char *name, struct state *state)
 {
 	struct cmos *cmos = opaque;
+	int result;
 
 	pthread_mutex_lock(&cmos->lock);
-	state_begin(state, name, 1);
-	state_save(state, fields, cmos);
+	result = state_save_table(state, name, fields, cmos);
 	pthread_mutex_unlock(&cmos->lock);
-	return state_end(state);
+	return result;
 }
 
 /* The clock shows the time here and now; what has passed meanwhile is an update, and maybe an alarm */
 int cmos_restore(void *opaque, const char *name, const struct state *state)
 {
-	struct state_record record;
 	struct cmos *cmos = opaque;
 
-	if (state_find(state, name, 1, &record) || state_restore(&record, fields, cmos) ||
-	    state_done(&record))
+	if (state_restore_table(state, name, fields, cmos))
 		return -1;
 	pthread_mutex_lock(&cmos->lock);
 	cmos->cell[REG_A] = A_DIVIDER | (cmos->cell[REG_A] & A_RATE);

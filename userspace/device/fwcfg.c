@@ -217,19 +217,13 @@ static const struct state_field fields[] = {
 
 static int save(void *opaque, const char *name, struct state *state)
 {
-	state_begin(state, name, 1);
-	state_save(state, fields, opaque);
-	return state_end(state);
+	return state_save_table(state, name, fields, opaque);
 }
 
 /* The items are the machine's: who restores has made it with the same ones */
 static int restore(void *opaque, const char *name, const struct state *state)
 {
-	struct state_record record;
-
-	if (state_find(state, name, 1, &record) || state_restore(&record, fields, opaque))
-		return -1;
-	return state_done(&record);
+	return state_restore_table(state, name, fields, opaque);
 }
 
 static void finish(void *opaque)

@@ -198,23 +198,21 @@ static const struct state_field fields[] = {
 int ioapic_save(void *opaque, const char *name, struct state *state)
 {
 	struct ioapic *ioapic = opaque;
+	int result;
 
 	pthread_mutex_lock(&ioapic->lock);
-	state_begin(state, name, 1);
-	state_save(state, fields, ioapic);
+	result = state_save_table(state, name, fields, ioapic);
 	pthread_mutex_unlock(&ioapic->lock);
-	return state_end(state);
+	return result;
 }
 
 /* Nothing is sent: what was has arrived, in the state of an APIC */
 int ioapic_restore(void *opaque, const char *name, const struct state *state)
 {
-	struct state_record record;
 	struct ioapic *ioapic = opaque;
 	u32 pin;
 
-	if (state_find(state, name, 1, &record) || state_restore(&record, fields, ioapic) ||
-	    state_done(&record))
+	if (state_restore_table(state, name, fields, ioapic))
 		return -1;
 	for (pin = 0; pin < IOAPIC_PINS; pin++) {
 		ioapic->redirection[pin] &= RTE_WRITABLE | RTE_REMOTE_IRR;

@@ -57,19 +57,13 @@ static const struct state_field fields[] = {
 
 static int save(void *opaque, const char *name, struct state *state)
 {
-	state_begin(state, name, 1);
-	state_save(state, fields, opaque);
-	return state_end(state);
+	return state_save_table(state, name, fields, opaque);
 }
 
 /* The 8254 has its gate in its own state */
 static int restore(void *opaque, const char *name, const struct state *state)
 {
-	struct state_record record;
-
-	if (state_find(state, name, 1, &record) || state_restore(&record, fields, opaque))
-		return -1;
-	return state_done(&record);
+	return state_restore_table(state, name, fields, opaque);
 }
 
 static int create(struct machine *machine)

@@ -461,22 +461,20 @@ static const struct state_field fields[] = {
 int uart_save(void *opaque, const char *name, struct state *state)
 {
 	struct uart *uart = opaque;
+	int result;
 
 	pthread_mutex_lock(&uart->lock);
-	state_begin(state, name, 1);
-	state_save(state, fields, uart);
+	result = state_save_table(state, name, fields, uart);
 	pthread_mutex_unlock(&uart->lock);
-	return state_end(state);
+	return result;
 }
 
 /* The pin's level follows from the registers */
 int uart_restore(void *opaque, const char *name, const struct state *state)
 {
-	struct state_record record;
 	struct uart *uart = opaque;
 
-	if (state_find(state, name, 1, &record) || state_restore(&record, fields, uart) ||
-	    state_done(&record))
+	if (state_restore_table(state, name, fields, uart))
 		return -1;
 	pthread_mutex_lock(&uart->lock);
 	uart->rx_full = uart->rx_count == UART_RX_SIZE;

@@ -172,18 +172,12 @@ static const struct state_field fields[] = {
 
 static int save(struct virtio_device *device, const char *name, struct state *state)
 {
-	state_begin(state, name, 1);
-	state_save(state, fields, console_of(device));
-	return state_end(state);
+	return state_save_table(state, name, fields, console_of(device));
 }
 
 static int restore(struct virtio_device *device, const char *name, const struct state *state)
 {
-	struct state_record record;
-
-	if (state_find(state, name, 1, &record) || state_restore(&record, fields, console_of(device)))
-		return -1;
-	return state_done(&record);
+	return state_restore_table(state, name, fields, console_of(device));
 }
 
 static const struct virtio_kind kind = {

@@ -380,6 +380,24 @@ int state_done(const struct state_record *record)
 	return 0;
 }
 
+int state_save_table(struct state *state, const char *name, const struct state_field *fields,
+		     const void *object)
+{
+	state_begin(state, name, 1);
+	state_save(state, fields, object);
+	return state_end(state);
+}
+
+int state_restore_table(const struct state *state, const char *name, const struct state_field *fields,
+			void *object)
+{
+	struct state_record record;
+
+	if (state_find(state, name, 1, &record) || state_restore(&record, fields, object))
+		return -1;
+	return state_done(&record);
+}
+
 static void print_field(const struct raw_field *field, FILE *file)
 {
 	u64 number = 0, i;

@@ -129,6 +129,13 @@ int state_restore(struct state_record *record, const struct state_field *fields,
 /* Refuses a record with fields that nobody has asked for */
 int state_done(const struct state_record *record);
 
+/* ---- a record of one table, as most devices have: version 1, begun and ended ---- */
+
+int state_save_table(struct state *state, const char *name, const struct state_field *fields,
+		     const void *object);
+int state_restore_table(const struct state *state, const char *name, const struct state_field *fields,
+			void *object);
+
 /* For people: a line for each record and field */
 void state_print(const struct state *state, FILE *file);
 
