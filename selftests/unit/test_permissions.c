@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <linux/kernel.h>
@@ -274,7 +275,7 @@ static struct race {
 	u64 upper;
 	unsigned int size;
 	bool lost;		/* an entry came back that was never put in */
-	bool over;
+	bool walking, over;
 	u8 claimed[GENERATIONS];	/* the walker says it used that one */
 	u8 seen[GENERATIONS];		/* the flags it had when it was taken out */
 } race;
@@ -291,12 +292,22 @@ static u64 exchange(u64 value)
 	return __atomic_exchange_n((u32 *)&race.entry[1], (u32)value, __ATOMIC_SEQ_CST);
 }
 
+/* Where two threads share one CPU, or a busy machine: neither may be through before the other has begun */
+static void let_walk(unsigned int n)
+{
+	while (!__atomic_load_n(&race.walking, __ATOMIC_SEQ_CST))
+		sched_yield();
+	if (n % 1024 == 0)
+		sched_yield();
+}
+
 static void *rewrite(void *unused)
 {
 	unsigned int n;
 	u64 old;
 
 	for (n = 1; n < GENERATIONS; n++) {
+		let_walk(n);
 		old = exchange(generation(n));
 		if ((old & ~(ENTRY_A | ENTRY_D)) != generation(n - 1))
 			race.lost = true;
@@ -360,8 +371,11 @@ static void test_race(unsigned int size)
 	exchange(generation(0));
 	if (pthread_create(&thread, NULL, rewrite, NULL))
 		abort();
-	while (!__atomic_load_n(&race.over, __ATOMIC_SEQ_CST))
+	while (!__atomic_load_n(&race.over, __ATOMIC_SEQ_CST)) {
 		walks += walk_raced(&paging, walks & 1 ? THV_ACCESS_WRITE : THV_ACCESS_READ);
+		if (walks)
+			__atomic_store_n(&race.walking, true, __ATOMIC_SEQ_CST);
+	}
 	pthread_join(thread, NULL);
 	race.seen[GENERATIONS - 1] = exchange(0) & (ENTRY_A | ENTRY_D);
 	for (n = 0; n < GENERATIONS; n++)
