@@ -199,7 +199,9 @@ struct thv_memory {
  * @count: out; bits set.
  *
  * Errors: -ENOENT, no such slot; -EINVAL, @size too small or, for THV_GET_DIRTY,
- * a slot without THV_MEMORY_LOG_DIRTY.
+ * a slot without THV_MEMORY_LOG_DIRTY; -ENOMEM; -EFAULT, @bitmap cannot be written, and -EINTR, the
+ * caller is being killed: the bits up to there have been handed out (and cleared) or are kept for the
+ * next call, none is lost. Those of the 4 KiB of @bitmap in which it failed may be told twice.
  */
 struct thv_bitmap {
 	__u32 slot;
