@@ -9,7 +9,6 @@
  * In the emulator it is 32 MiB in 8 MiB. THV_TEST_RECLAIM_MB=512 makes it 512 MiB in 128 MiB.
  */
 #include <stdlib.h>
-#include <sys/stat.h>
 #include "kselftest_harness.h"
 #include "lib/host.h"
 #include "lib/tracing.h"
@@ -17,33 +16,9 @@
 
 GUEST(host);
 
-#define CGROUP		"/sys/fs/cgroup/thv-reclaim"
 #define GPA		(1ULL << 24)
 #define PARTS		16	/* the guest's memory: hot and idle are a part each, the rest is a stream */
 #define CHUNKS		8	/* of a part; after each of the stream's, the hot ones are used */
-
-static bool enter_cgroup(size_t limit)
-{
-	char text[32];
-
-	host_write("/sys/fs/cgroup/cgroup.subtree_control", "+memory");
-	if (mkdir(CGROUP, 0755) && errno != EEXIST)
-		return false;
-	snprintf(text, sizeof(text), "%zu", limit);
-	if (!host_write(CGROUP "/memory.max", text))
-		return false;
-	snprintf(text, sizeof(text), "%d", getpid());
-	return host_write(CGROUP "/cgroup.procs", text);
-}
-
-static void leave_cgroup(void)
-{
-	char text[32];
-
-	snprintf(text, sizeof(text), "%d", getpid());
-	host_write("/sys/fs/cgroup/cgroup.procs", text);
-	rmdir(CGROUP);
-}
 
 FIXTURE(reclaim) {
 	struct vm *vm;
@@ -76,7 +51,7 @@ FIXTURE_SETUP(reclaim)
 	REQUIRE(tracing_possible(), "tracefs is not to be had");
 	/* Before Linux 6.6 an instance has its thousands of files at once, which count as the cgroup's memory */
 	tracing_begin();
-	if (!enter_cgroup(self->size / 4)) {
+	if (!host_enter_cgroup(self->size / 4)) {
 		tracing_end();
 		SKIP(_exit(255), "there is no memory controller");
 	}
@@ -93,7 +68,7 @@ FIXTURE_TEARDOWN(reclaim)
 {
 	vm_close(self->vm);
 	munmap(self->mem, self->size);
-	leave_cgroup();
+	host_leave_cgroup();
 	tracing_end();
 }
 
@@ -183,7 +158,7 @@ TEST_F_TIMEOUT(reclaim, a_guest_larger_than_its_cgroup_finishes_and_keeps_what_i
 	EXPECT_EQ(0, checked.wrong) TH_LOG("what was written is not what came back");
 	EXPECT_EQ(0, guest_call(self->vcpu, guest_host_check, GPA, PAGE, self->part, 7));
 	EXPECT_EQ(0, guest_call(self->vcpu, guest_host_check, idle, PAGE, self->part, 7 + self->part));
-	EXPECT_EQ(0, host_read_field(CGROUP "/memory.events", "oom_kill"));
+	EXPECT_EQ(0, host_read_field(HOST_CGROUP "/memory.events", "oom_kill"));
 	EXPECT_GT(self->part / 8, kept) TH_LOG("the host was short of nothing");
 	/* Pages taken by chance would come back three and a half times each, a quarter of what there is room for */
 	EXPECT_GT(self->part * 3, filled.refaults) TH_LOG("the working set was not kept");

@@ -17,6 +17,8 @@ GUEST(host);
 #define GPA		(1ULL << 24)	/* the tables: PDPT, page directory, page tables */
 #define MANY		400		/* page tables: far more than stand for a VM of 6 MiB */
 #define FEW		50		/* far less */
+#define FITTING		120		/* all that fits in */
+#define OWN_PAGES	3		/* that a table of ours takes, for one of the guest's */
 #define DATA_PAGES	64
 #define PRESENT		0x67ULL		/* writable, user, accessed, dirty */
 
@@ -108,6 +110,30 @@ TEST_F(shadow, what_the_host_takes_is_mapped_by_no_table)
 	ASSERT_EQ(0, madvise(vm_at(self->vm, GUEST_DATA, u8), DATA_PAGES * PAGE, MADV_DONTNEED));
 	EXPECT_EQ(0, guest_call(self->vcpu, guest_host_touch, WINDOW, STEP, MANY));
 	use(_metadata, self, MANY, 2000);
+}
+
+/* The kernel charges in batches of 64 pages for each of its CPUs, so this is how far off it may be */
+static long charged(void)
+{
+	return host_read(HOST_CGROUP "/memory.current") / PAGE;
+}
+
+TEST_F(shadow, tables_are_charged_to_who_runs_the_guest_and_are_bounded)
+{
+	long slack = 64 * sysconf(_SC_NPROCESSORS_ONLN), before;
+
+	memset(vm_at(self->vm, GUEST_DATA, u8), 0, DATA_PAGES * PAGE);	/* these shall not count */
+	REQUIRE(host_enter_cgroup(256UL << 20), "there is no memory controller");
+	before = charged();
+	EXPECT_LE(0, before);
+	use(_metadata, self, FITTING, 1000);
+	EXPECT_LE(before + FITTING * OWN_PAGES - slack, charged());
+	use(_metadata, self, MANY, 2000);
+	EXPECT_GE(before + MANY / 2 * OWN_PAGES + slack, charged()) TH_LOG("the tables are not bounded");
+	vm_close(self->vm);
+	EXPECT_GE(before + slack, charged()) TH_LOG("they outlive their VM");
+	host_leave_cgroup();
+	self->vm = vm_create(host);	/* for the end of the test to close */
 }
 
 THV_TEST_MAIN

@@ -7,10 +7,9 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include "kselftest_harness.h"
-#include "lib/vm.h"
+#include "lib/host.h"
 #include "guests/access.h"
 
 GUEST(access);
@@ -637,29 +636,7 @@ TEST(root_can_open_every_vm)
 
 /* ---- what a VM costs is charged to who makes it (threat 33) ---- */
 
-#define CGROUP	"/sys/fs/cgroup/thv-selftest"
 #define LIMIT	(16 << 20)
-
-static bool write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-	bool written = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-
-	if (fd >= 0)
-		close(fd);
-	return written;
-}
-
-static long read_number(const char *path)
-{
-	char text[32] = "";
-	int fd = open(path, O_RDONLY);
-
-	if (fd < 0 || read(fd, text, sizeof(text) - 1) < 0)
-		return -1;
-	close(fd);
-	return atol(text);
-}
 
 /* Makes VMs with vCPUs until something says no; never returns */
 static void make_vms_for_ever(void)
@@ -682,27 +659,21 @@ static void make_vms_for_ever(void)
 TEST(vms_are_charged_to_their_makers_cgroup)
 {
 	struct vm *vm = vm_create(access);
-	char text[32];
 	int status;
 	pid_t pid;
 
-	write_file("/sys/fs/cgroup/cgroup.subtree_control", "+memory");
-	REQUIRE(!mkdir(CGROUP, 0755) || errno == EEXIST, "no cgroup can be made: %s", strerror(errno));
-	snprintf(text, sizeof(text), "%d", LIMIT);
-	REQUIRE(write_file(CGROUP "/memory.max", text), "there is no memory controller");
 	pid = fork();
 	if (!pid) {
-		snprintf(text, sizeof(text), "%d", getpid());
-		if (!write_file(CGROUP "/cgroup.procs", text))
+		if (!host_enter_cgroup(LIMIT))
 			_exit(2);
 		make_vms_for_ever();
 	}
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	REQUIRE(!WIFEXITED(status) || WEXITSTATUS(status) != 2, "there is no memory controller");
 	/* Told so, or killed for it; but not by using up descriptors first */
 	EXPECT_TRUE(!status || WTERMSIG(status) == SIGKILL) TH_LOG("status %#x", status);
-	EXPECT_GE(LIMIT, read_number(CGROUP "/memory.peak") > 0 ?
-		  read_number(CGROUP "/memory.peak") : 0);
-	rmdir(CGROUP);
+	EXPECT_GE(LIMIT, host_read(HOST_CGROUP "/memory.peak"));
+	rmdir(HOST_CGROUP);
 	/* Elsewhere nobody has noticed */
 	*vm_at(vm, GUEST_DATA, u64) = 3;
 	EXPECT_EQ(3, guest_call(vm->vcpu, guest_access_load64, GUEST_DATA));

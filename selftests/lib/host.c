@@ -162,6 +162,31 @@ long host_read_field(const char *path, const char *field)
 	return found;
 }
 
+static bool move_to(const char *procs)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%d", getpid());
+	return host_write(procs, text);
+}
+
+bool host_enter_cgroup(size_t limit)
+{
+	char text[32];
+
+	host_write("/sys/fs/cgroup/cgroup.subtree_control", "+memory");
+	if (mkdir(HOST_CGROUP, 0755) && errno != EEXIST)
+		return false;
+	snprintf(text, sizeof(text), "%zu", limit);
+	return host_write(HOST_CGROUP "/memory.max", text) && move_to(HOST_CGROUP "/cgroup.procs");
+}
+
+void host_leave_cgroup(void)
+{
+	move_to("/sys/fs/cgroup/cgroup.procs");
+	rmdir(HOST_CGROUP);
+}
+
 bool host_huge_on_advice(void)
 {
 	return host_write("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");

@@ -46,6 +46,15 @@ bool host_is_huge(const void *at);	/* mapped by a huge page: /proc/self/smaps */
 bool host_write(const char *path, const char *text);
 long host_read(const char *path);		/* a number; -1: it cannot be read */
 long host_read_field(const char *path, const char *field);	/* "FIELD NUMBER"; -1: no such line */
+
+/*
+ * This process enters a memory cgroup of its own, that may use @limit bytes, and leaves it (and it ends).
+ * false: there is no memory controller.
+ */
+#define HOST_CGROUP	"/sys/fs/cgroup/thv-selftest"
+bool host_enter_cgroup(size_t limit);
+void host_leave_cgroup(void);
+
 bool host_huge_on_advice(void);			/* transparent huge pages where madvise() asks for them */
 
 /* Swap: what there is, or a RAM disk; it stays for the host's life. */
