@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// sources: userspace/device/virtio_blk.c userspace/vmm/disk.c userspace/lib/options.c userspace/virtio/queue.c userspace/virtio/transport.c userspace/virtio/virtio.c userspace/device/pci.c userspace/device/msix.c userspace/vmm/bus.c userspace/vmm/memory.c userspace/vmm/events.c userspace/vmm/state.c userspace/vmm/thread.c userspace/lib/error.c
+// sources: userspace/device/virtio_blk.c userspace/vmm/disk.c userspace/vmm/diskio.c userspace/lib/options.c userspace/virtio/queue.c userspace/virtio/transport.c userspace/virtio/virtio.c userspace/device/pci.c userspace/device/msix.c userspace/vmm/bus.c userspace/vmm/memory.c userspace/vmm/events.c userspace/vmm/state.c userspace/vmm/thread.c userspace/lib/error.c
 // libs: -luring
 /*
  * The disk, driven as a guest drives it, on real files: raw, read-only, a region, an overlay; what

@@ -1,30 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The block device (Virtual I/O Device 1.2, 5.2), on what vmm/disk.c opens: --disk, again for
- * each disk.
+ * each disk. This is the guest's side: what it asks for, and what it is told; vmm/diskio.c does it. All on
+ * the disk's own thread.
  *
- * Each request goes on by itself, one piece of I/O after the other, through one io_uring a
- * disk, and many requests at once: next() asks for the next piece or says that there is none;
- * when it has been done, took() is told the result. All on the disk's own thread.
- *
- * Nothing is kept but in the host's page cache, so a write that the guest was told of survives
- * the launcher (with an overlay: once it is flushed), and a flush makes it survive the host. A
- * driver that does not know of flushes gets one after each write.
+ * A write that the guest was told of survives the launcher (with an overlay: once it is flushed). A driver
+ * that does not know of flushes gets one after each write.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <liburing.h>
-#include <linux/falloc.h>
 #include <linux/virtio_blk.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "lib/error.h"
 #include "virtio/virtio.h"
-#include "vmm/disk.h"
+#include "vmm/diskio.h"
 #include "vmm/machine.h"
 #include "vmm/state.h"
 
@@ -33,186 +22,61 @@
 #define MAX_CLEAR	(1u << 21)	/* blocks that a request may discard or clear: 1 GiB */
 #define ID		"thv-disk"
 
-struct blk;
-struct request;
-
-struct operation {
-	bool writes;
-	/* Is it possible? VIRTIO_BLK_S_OK, or what to tell the guest; sets length */
-	u8 (*check)(struct blk *blk, struct request *request);
-	bool (*next)(struct blk *blk, struct request *request);
-	void (*took)(struct blk *blk, struct request *request, int result);
-};
+_Static_assert(DISK_IOVECS == VIRTQUEUE_SIZE, "a request's memory is one chain at most");
 
 struct request {
-	const struct operation *operation;
-	struct request *next;		/* free, or waiting for another's flush */
-	u64 at, length, done;		/* bytes of the disk */
-	u32 type, step;
+	struct disk_request io;
+	struct blk *blk;
+	struct request *next;		/* free */
+	u32 type;
 	u8 status;
-	bool punch, by_hand;		/* clearing: give space back; write zeros */
 	struct virtqueue_chain chain;
-	struct iovec iov[VIRTQUEUE_SIZE];
 };
 
 struct blk {
 	struct virtio_device virtio;
 	struct virtio_blk_config config;
 	struct disk disk;
-	struct io_uring ring;
+	struct disk_ring ring;
 	struct event_source source;
 	struct request request[QUEUE_SIZE], *free;
-	struct request *flushing, *waiting;	/* flushes come one at a time */
 	u32 number;
 };
 
-static void go_on(struct blk *blk, struct request *request);
+/* ---- what is asked for: VIRTIO_BLK_S_OK, or what to tell the guest ------------------- */
 
-/* Each request has one piece under way at most, so there is always room for it */
-static struct io_uring_sqe *sqe_for(struct blk *blk)
+static u8 check_range(const struct request *request)
 {
-	return io_uring_get_sqe(&blk->ring);
+	const struct disk_request *io = &request->io;
+	u64 size = request->blk->disk.size;
+
+	return io->length % DISK_BLOCK || io->at > size || io->length > size - io->at ?
+	       VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK;
 }
 
-/* ---- read and write -------------------------------------------------------------- */
-
-static u8 check_range(const struct blk *blk, const struct request *request)
+static u8 check_read(struct request *request)
 {
-	return request->length % DISK_BLOCK || request->at > blk->disk.size ||
-	       request->length > blk->disk.size - request->at ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK;
+	request->io.length = request->chain.writable - 1;
+	return check_range(request);
 }
 
-static u8 check_read(struct blk *blk, struct request *request)
+static u8 check_write(struct request *request)
 {
-	request->length = request->chain.writable - 1;
-	return check_range(blk, request);
+	request->io.length = request->chain.readable - HEADER;
+	return check_range(request);
 }
 
-static u8 check_write(struct blk *blk, struct request *request)
+static u8 check_flush(struct request *request)
 {
-	request->length = request->chain.readable - HEADER;
-	return check_range(blk, request);
-}
-
-static bool next_read(struct blk *blk, struct request *request)
-{
-	u64 left = request->length - request->done;
-	struct io_uring_sqe *sqe;
-	struct disk_piece piece;
-
-	if (!left)
-		return false;
-	piece = disk_to_read(&blk->disk, request->at + request->done, left);
-	sqe = sqe_for(blk);
-	io_uring_prep_readv(sqe, piece.fd, request->iov,
-			    chain_slice(&request->chain, true, request->done, piece.length, request->iov),
-			    piece.offset);
-	io_uring_sqe_set_data(sqe, request);
-	return true;
-}
-
-static bool next_write(struct blk *blk, struct request *request)
-{
-	u64 left = request->length - request->done;
-	struct io_uring_sqe *sqe;
-	struct disk_piece piece;
-
-	if (!left)
-		return false;
-	piece = disk_to_write(&blk->disk, request->at + request->done, left);
-	sqe = sqe_for(blk);
-	io_uring_prep_writev(sqe, piece.fd, request->iov,
-			     chain_slice(&request->chain, false, HEADER + request->done, piece.length,
-					 request->iov), piece.offset);
-	io_uring_sqe_set_data(sqe, request);
-	return true;
-}
-
-/* 0: the file ends here, though it did not when it was opened */
-static void took_bytes(struct blk *blk, struct request *request, int result)
-{
-	if (result == -EINTR || result == -EAGAIN)
-		return;
-	if (result <= 0) {
-		request->status = VIRTIO_BLK_S_IOERR;
-		return;
-	}
-	request->done += result;
-	if (request->operation->writes)
-		disk_written(&blk->disk, request->at, request->done);
-}
-
-/* ---- flush ------------------------------------------------------------------------- */
-
-static u8 check_nothing(struct blk *blk, struct request *request)
-{
-	(void)blk;
 	(void)request;
 	return VIRTIO_BLK_S_OK;
 }
 
-static bool sync_piece(struct blk *blk, struct request *request)
-{
-	struct io_uring_sqe *sqe = sqe_for(blk);
-
-	io_uring_prep_fsync(sqe, disk_sync_fd(&blk->disk), IORING_FSYNC_DATASYNC);
-	io_uring_sqe_set_data(sqe, request);
-	return true;
-}
-
-static void end_flush(struct blk *blk, struct request *request)
-{
-	struct request *waiting = blk->waiting;
-
-	disk_flush_end(&blk->disk, request->status == VIRTIO_BLK_S_OK);
-	blk->flushing = NULL;
-	if (!waiting)
-		return;
-	blk->waiting = waiting->next;
-	go_on(blk, waiting);
-}
-
-/* disk.h: begin, sync, bits, sync, end; a disk without bits is done after the first sync */
-static bool next_flush(struct blk *blk, struct request *request)
-{
-	if (!request->step && blk->flushing) {
-		request->next = blk->waiting;
-		blk->waiting = request;
-		return true;
-	}
-	blk->flushing = request;
-	switch (request->step++) {
-	case 0:
-		if (!disk_flush_begin(&blk->disk))
-			return sync_piece(blk, request);
-		request->status = VIRTIO_BLK_S_IOERR;
-		break;
-	case 1:
-		if (!blk->disk.flushing)
-			break;
-		if (!disk_flush_bits(&blk->disk))
-			return sync_piece(blk, request);
-		request->status = VIRTIO_BLK_S_IOERR;
-		break;
-	}
-	end_flush(blk, request);
-	return false;
-}
-
-static void took_sync(struct blk *blk, struct request *request, int result)
-{
-	if (!result)
-		return;
-	request->status = VIRTIO_BLK_S_IOERR;
-	end_flush(blk, request);
-}
-
-/* ---- discard and clear -------------------------------------------------------------- */
-
-static u8 check_clear(struct blk *blk, struct request *request)
+static u8 check_clear(struct request *request)
 {
 	bool discard = request->type == VIRTIO_BLK_T_DISCARD;
 	struct virtio_blk_discard_write_zeroes range;
+	struct blk *blk = request->blk;
 
 	if (request->chain.readable != HEADER + sizeof(range) ||
 	    (discard && !virtio_has(&blk->virtio, VIRTIO_BLK_F_DISCARD)))
@@ -222,105 +86,42 @@ static u8 check_clear(struct blk *blk, struct request *request)
 		return VIRTIO_BLK_S_UNSUPP;
 	if (range.num_sectors > MAX_CLEAR || range.sector > blk->config.capacity)
 		return VIRTIO_BLK_S_IOERR;
-	request->at = range.sector * DISK_BLOCK;
-	request->length = range.num_sectors * DISK_BLOCK;
-	/* A hole in an overlay is as good as zeros, and reads as such */
-	request->punch = discard || blk->disk.map ||
-			 (range.flags && blk->disk.options.discard);
-	return check_range(blk, request);
+	request->io.at = range.sector * DISK_BLOCK;
+	request->io.length = range.num_sectors * DISK_BLOCK;
+	request->io.punch = discard || (range.flags && blk->disk.options.discard);
+	return check_range(request);
 }
 
-/* Zeros from one page, again and again: for files that know no other way */
-static void write_zeros(struct io_uring_sqe *sqe, struct request *request, struct disk_piece piece)
-{
-	static u8 zeros[65536];		/* nobody writes to it; this way it is not in the program's file */
-	u32 count = 0;
-
-	while (piece.length && count < VIRTQUEUE_SIZE) {
-		u64 size = piece.length < sizeof(zeros) ? piece.length : sizeof(zeros);
-
-		request->iov[count++] = (struct iovec){ zeros, size };
-		piece.length -= size;
-	}
-	io_uring_prep_writev(sqe, piece.fd, request->iov, count, piece.offset);
-}
-
-static bool next_clear(struct blk *blk, struct request *request)
-{
-	u64 left = request->length - request->done;
-	struct io_uring_sqe *sqe;
-	struct disk_piece piece;
-
-	if (!left)
-		return false;
-	piece = disk_to_write(&blk->disk, request->at + request->done, left);
-	sqe = sqe_for(blk);
-	if (request->by_hand)
-		write_zeros(sqe, request, piece);
-	else
-		io_uring_prep_fallocate(sqe, piece.fd, FALLOC_FL_KEEP_SIZE |
-					(request->punch ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE),
-					piece.offset, piece.length);
-	io_uring_sqe_set_data(sqe, request);
-	return true;
-}
-
-/* A discard may be in vain; zeros must be */
-static void took_clear(struct blk *blk, struct request *request, int result)
-{
-	if (request->by_hand) {
-		took_bytes(blk, request, result);
-	} else if (!result) {
-		request->done = request->length;
-		disk_written(&blk->disk, request->at, request->done);
-	} else if (result == -EOPNOTSUPP && request->type == VIRTIO_BLK_T_DISCARD) {
-		request->done = request->length;
-	} else if (result == -EOPNOTSUPP) {
-		request->by_hand = true;
-	} else if (result != -EINTR && result != -EAGAIN) {
-		request->status = VIRTIO_BLK_S_IOERR;
-	}
-}
-
-/* ---- what the disk is called ---------------------------------------------------------- */
-
-static u8 tell_id(struct blk *blk, struct request *request)
+/* What the disk is called */
+static void tell_id(struct request *request)
 {
 	char id[VIRTIO_BLK_ID_BYTES] = "";
+	u64 length = request->chain.writable - 1;
 
-	snprintf(id, sizeof(id), ID "%u", blk->number);
-	request->length = request->chain.writable - 1;
-	if (request->length > sizeof(id))
-		request->length = sizeof(id);
-	chain_put(&request->chain, 0, id, request->length);
-	return VIRTIO_BLK_S_OK;
+	snprintf(id, sizeof(id), ID "%u", request->blk->number);
+	chain_put(&request->chain, 0, id, length < sizeof(id) ? length : sizeof(id));
 }
 
-static bool next_none(struct blk *blk, struct request *request)
-{
-	(void)blk;
-	(void)request;
-	return false;
-}
+static const struct kind_of_request {
+	u8 (*check)(struct request *request);
+	enum disk_verb verb;
+	bool writes;
+} kinds[] = {
+	[VIRTIO_BLK_T_IN] = { check_read, DISK_READ, false },
+	[VIRTIO_BLK_T_OUT] = { check_write, DISK_WRITE, true },
+	[VIRTIO_BLK_T_FLUSH] = { check_flush, DISK_FLUSH, false },
+	[VIRTIO_BLK_T_DISCARD] = { check_clear, DISK_DISCARD, true },
+	[VIRTIO_BLK_T_WRITE_ZEROES] = { check_clear, DISK_CLEAR, true },
+};
 
 /* ---- requests --------------------------------------------------------------------------- */
 
-static const struct operation flush = { false, check_nothing, next_flush, took_sync };
-
-static const struct operation operations[] = {
-	[VIRTIO_BLK_T_IN] = { false, check_read, next_read, took_bytes },
-	[VIRTIO_BLK_T_OUT] = { true, check_write, next_write, took_bytes },
-	[VIRTIO_BLK_T_FLUSH] = { false, check_nothing, next_flush, took_sync },
-	[VIRTIO_BLK_T_GET_ID] = { false, tell_id, next_none, NULL },
-	[VIRTIO_BLK_T_DISCARD] = { true, check_clear, next_clear, took_clear },
-	[VIRTIO_BLK_T_WRITE_ZEROES] = { true, check_clear, next_clear, took_clear },
-};
-
 /* The status is the last byte that may be written */
-static void complete(struct blk *blk, struct request *request)
+static void complete(struct request *request)
 {
 	struct virtqueue_chain *chain = &request->chain;
 	bool reads = request->type == VIRTIO_BLK_T_IN || request->type == VIRTIO_BLK_T_GET_ID;
+	struct blk *blk = request->blk;
 
 	chain_put(chain, chain->writable - 1, &request->status, 1);
 	virtqueue_push(blk->virtio.queue, chain->head, reads ? chain->writable : 1);
@@ -328,39 +129,52 @@ static void complete(struct blk *blk, struct request *request)
 	blk->free = request;
 }
 
-/* The next piece, or the end: after a write, for a driver that cannot flush, a flush first */
-static void go_on(struct blk *blk, struct request *request)
+static void done(struct disk_request *io)
 {
-	if (request->status == VIRTIO_BLK_S_OK && request->operation->next(blk, request))
-		return;
-	if (request->status == VIRTIO_BLK_S_OK && request->operation->writes &&
-	    !virtio_has(&blk->virtio, VIRTIO_BLK_F_FLUSH)) {
-		request->operation = &flush;
-		go_on(blk, request);
-		return;
-	}
-	complete(blk, request);
+	struct request *request = container_of(io, struct request, io);
+
+	request->status = io->failed ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK;
+	complete(request);
 }
 
-static u8 begin(struct blk *blk, struct request *request)
+static u32 memory(struct disk_request *io, u64 from, u64 length, struct iovec *iov)
+{
+	struct request *request = container_of(io, struct request, io);
+	bool reads = request->type == VIRTIO_BLK_T_IN;
+
+	return chain_slice(&request->chain, reads, from + (reads ? 0 : HEADER), length, iov);
+}
+
+static const struct disk_user user = { .memory = memory, .done = done };
+
+static u8 check_request(struct request *request, const struct virtio_blk_outhdr *header)
+{
+	if (header->type >= ARRAY_SIZE(kinds) || !kinds[header->type].check)
+		return VIRTIO_BLK_S_UNSUPP;
+	if (kinds[header->type].writes && !request->blk->disk.writable)
+		return VIRTIO_BLK_S_IOERR;
+	request->io.at = header->sector <= request->blk->config.capacity ? header->sector * DISK_BLOCK : ~0ULL;
+	request->io.flush_after = !virtio_has(&request->blk->virtio, VIRTIO_BLK_F_FLUSH);
+	return kinds[header->type].check(request);
+}
+
+static void begin(struct request *request)
 {
 	struct virtio_blk_outhdr header;
-	u64 blocks = blk->config.capacity;
 
 	chain_get(&request->chain, 0, &header, HEADER);
 	request->type = header.type;
-	request->at = header.sector <= blocks ? header.sector * DISK_BLOCK : ~0ULL;
-	request->length = 0;
-	request->done = 0;
-	request->step = 0;
-	request->punch = false;
-	request->by_hand = false;
-	if (header.type >= ARRAY_SIZE(operations) || !operations[header.type].check)
-		return VIRTIO_BLK_S_UNSUPP;
-	request->operation = &operations[header.type];
-	if (request->operation->writes && !blk->disk.writable)
-		return VIRTIO_BLK_S_IOERR;
-	return request->operation->check(blk, request);
+	if (header.type == VIRTIO_BLK_T_GET_ID) {
+		tell_id(request);
+		request->status = VIRTIO_BLK_S_OK;
+	} else {
+		request->status = check_request(request, &header);
+		if (request->status == VIRTIO_BLK_S_OK) {
+			disk_start(&request->blk->ring, &request->io, kinds[header.type].verb);
+			return;
+		}
+	}
+	complete(request);
 }
 
 static void notify(struct virtio_device *device, u32 index)
@@ -375,38 +189,19 @@ static void notify(struct virtio_device *device, u32 index)
 			break;
 		}
 		blk->free = request->next;
-		request->status = begin(blk, request);
-		go_on(blk, request);
+		begin(request);
 	}
-	io_uring_submit(&blk->ring);
+	disk_submit(&blk->ring);
 	virtqueue_publish(&device->queue[index]);
-}
-
-static void take_results(struct blk *blk)
-{
-	struct io_uring_cqe *cqe;
-	struct request *request;
-	int result;
-
-	while (!io_uring_peek_cqe(&blk->ring, &cqe)) {
-		request = io_uring_cqe_get_data(cqe);
-		result = cqe->res;
-		io_uring_cqe_seen(&blk->ring, cqe);
-		request->operation->took(blk, request, result);
-		go_on(blk, request);
-	}
-	io_uring_submit(&blk->ring);
-	virtqueue_publish(blk->virtio.queue);
 }
 
 static void ready(void *opaque, u32 events)
 {
 	struct blk *blk = opaque;
-	eventfd_t count;
 
 	(void)events;
-	eventfd_read(blk->source.fd, &count);
-	take_results(blk);
+	disk_take_results(&blk->ring, false);
+	virtqueue_publish(blk->virtio.queue);
 	if (blk->virtio.running)
 		notify(&blk->virtio, 0);	/* there may have been no free request before */
 }
@@ -417,8 +212,8 @@ static void stop(struct virtio_device *device)
 	struct blk *blk = container_of(device, struct blk, virtio);
 
 	while (device->queue[0].in_flight) {
-		io_uring_submit_and_wait(&blk->ring, 1);
-		take_results(blk);
+		disk_take_results(&blk->ring, true);
+		virtqueue_publish(device->queue);
 	}
 	if (blk->disk.map)
 		disk_flush(&blk->disk);
@@ -467,51 +262,9 @@ static void destroy(void *opaque)
 {
 	struct blk *blk = opaque;
 
-	if (blk->ring.ring_fd > 0)
-		io_uring_queue_exit(&blk->ring);
-	if (blk->source.fd > 0)
-		close(blk->source.fd);
+	disk_ring_destroy(&blk->ring);
 	disk_close(&blk->disk);
 	free(blk);
-}
-
-/* liburing 2.3 declares functions for these, and exports none */
-static int ring_call(struct blk *blk, u32 what, void *argument, u32 count)
-{
-	return syscall(SYS_io_uring_register, blk->ring.ring_fd, what, argument, count);
-}
-
-/* What a ring does passes by the thread's filter of system calls, so the ring has its own */
-static int restrict_ring(struct blk *blk)
-{
-	static const u8 codes[] = {
-		IORING_OP_READV, IORING_OP_WRITEV, IORING_OP_FSYNC, IORING_OP_FALLOCATE,
-	};
-	struct io_uring_restriction allowed[ARRAY_SIZE(codes)] = { 0 };
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(codes); i++) {
-		allowed[i].opcode = IORING_RESTRICTION_SQE_OP;
-		allowed[i].sqe_op = codes[i];
-	}
-	if (ring_call(blk, IORING_REGISTER_RESTRICTIONS, allowed, ARRAY_SIZE(codes)) ||
-	    ring_call(blk, IORING_REGISTER_ENABLE_RINGS, NULL, 0))
-		return error_errno("restricting asynchronous I/O");
-	return 0;
-}
-
-static int make_ring(struct blk *blk)
-{
-	int result = io_uring_queue_init(QUEUE_SIZE, &blk->ring, IORING_SETUP_R_DISABLED);
-
-	if (result) {
-		errno = -result;
-		return error_errno("asynchronous I/O (io_uring; may this user have it? /proc/sys/kernel/io_uring_disabled)");
-	}
-	blk->source.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (blk->source.fd < 0 || io_uring_register_eventfd(&blk->ring, blk->source.fd))
-		return error_errno("an eventfd for asynchronous I/O");
-	return restrict_ring(blk);
 }
 
 static void describe(struct blk *blk)
@@ -550,18 +303,19 @@ static int create_disk(struct machine *machine, u32 number, const char *text)
 	blk->disk.overlay = -1;
 	blk->number = number;
 	for (i = 0; i < QUEUE_SIZE; i++) {
+		blk->request[i].blk = blk;
 		blk->request[i].next = blk->free;
 		blk->free = &blk->request[i];
 	}
 	if (machine_at_end(machine, destroy, blk) || disk_parse(text, &options) ||
-	    disk_open(&blk->disk, &options) || make_ring(blk))
+	    disk_open(&blk->disk, &options) || disk_ring_create(&blk->ring, &blk->disk, QUEUE_SIZE, &user))
 		return -1;
 	blk->virtio.kind = &kind;
 	snprintf(blk->virtio.name, sizeof(blk->virtio.name), "disk %u", number);
 	blk->virtio.queues = 1;
 	blk->virtio.config = &blk->config;
 	describe(blk);
-	blk->source = (struct event_source){ blk->source.fd, EPOLLIN, ready, blk, -1 };
+	blk->source = (struct event_source){ blk->ring.event, EPOLLIN, ready, blk, -1 };
 	if (virtio_create(&blk->virtio, machine))
 		return -1;
 	return events_add(&blk->virtio.events, &blk->source);
