@@ -20,6 +20,9 @@ GUEST(smp);
 #define TOTAL		0x80
 #define GENERATION	0x140
 #define OVER		0x180
+#define READY		0x1c0
+#define RING_SIZE	0x1c8
+#define RING_TURNS	0x1d0
 #define RECEIVED	0x200
 #define PROGRESS	0x400
 #define EVEN		0x11000
@@ -38,18 +41,33 @@ FIXTURE(smp) {
 	struct thread thread[VCPUS];
 };
 
+/* A VM, and with it the first vCPU, in x2APIC mode */
+static struct vm *make_vm(void)
+{
+	struct vm *vm = vm_create_with(smp, .flags = flag_against_virtual_interrupts());
+
+	vm->record->hook[0x60] = guest_smp_hook_received;
+	vm->record->hook[0x61] = guest_smp_hook_shootdown;
+	guest_call(vm->vcpu, guest_smp_x2apic, 0xfee00d00);
+	return vm;
+}
+
+static struct vcpu *make_vcpu(struct vm *vm, unsigned int id)
+{
+	struct vcpu *vcpu = vcpu_create(vm, id);
+
+	vcpu_mode64(vcpu);
+	guest_call(vcpu, guest_smp_x2apic, 0xfee00c00);
+	return vcpu;
+}
+
 FIXTURE_SETUP(smp)
 {
 	unsigned int i;
 
-	self->vm = vm_create_with(smp, .flags = flag_against_virtual_interrupts());
-	for (i = 0; i < VCPUS; i++) {
-		self->vcpu[i] = i ? vcpu_create(self->vm, i) : self->vm->vcpu;
-		vcpu_mode64(self->vcpu[i]);
-		guest_call(self->vcpu[i], guest_smp_x2apic, i ? 0xfee00c00 : 0xfee00d00);
-	}
-	self->vm->record->hook[0x60] = guest_smp_hook_received;
-	self->vm->record->hook[0x61] = guest_smp_hook_shootdown;
+	self->vm = make_vm();
+	for (i = 0; i < VCPUS; i++)
+		self->vcpu[i] = i ? make_vcpu(self->vm, i) : self->vm->vcpu;
 }
 
 FIXTURE_TEARDOWN(smp)
@@ -319,6 +337,157 @@ TEST_F(smp, no_vcpu_uses_a_translation_after_its_shootdown)
 		EXPECT_EQ(0, finish(&self->thread[i])) TH_LOG("vCPU %u read what was mapped before", i);
 	stop_mover(&mover);
 	EXPECT_EQ(CHANGES, *AT(GENERATION));
+}
+
+/* ---- CPUs that go away and come back ---- */
+
+#define CPU1	"/sys/devices/system/cpu/cpu1/online"
+
+static void set_cpu1(char online)
+{
+	int fd = open(CPU1, O_WRONLY);
+
+	if (fd < 0 || write(fd, &online, 1) != 1)
+		fail("%s: %s", CPU1, strerror(errno));
+	close(fd);
+}
+
+/* Two of a second VM, the one of which changes pages and the other looks: neither sees what is over */
+struct pair {
+	struct vm *vm;
+	struct vcpu *second;
+	struct thread thread[2];
+};
+
+static void start_pair(struct pair *pair, u64 changes)
+{
+	pair->vm = make_vm();
+	pair->second = make_vcpu(pair->vm, 1);
+	*vm_at(pair->vm, GUEST_PT + 8 * ((GUEST_DATA + 0x10000) / PAGE), u64) = (GUEST_DATA + EVEN) | 0x63;
+	guest_start(pair->vm->vcpu, guest_smp_change, 0, 1, changes);
+	guest_start(pair->second, guest_smp_watch, 1);
+	start(&pair->thread[0], pair->vm->vcpu);
+	start(&pair->thread[1], pair->second);
+}
+
+static bool pair_is_over(const struct pair *pair)
+{
+	return *vm_at(pair->vm, GUEST_DATA + OVER, volatile u64);
+}
+
+static void close_pair(struct pair *pair)
+{
+	vcpu_close(pair->second);
+	vm_close(pair->vm);
+}
+
+TEST_F(smp, vcpus_of_two_vms_work_on_while_a_cpu_goes_and_comes)
+{
+	enum { TURNS = 400, CHANGES = 2000, TIMES = 3 };
+	unsigned int i, times;
+	struct pair pair;
+
+	REQUIRE(!access(CPU1, W_OK), "CPU 1 cannot be taken off line");
+	for (i = 0; i < VCPUS; i++) {
+		guest_start(self->vcpu[i], guest_smp_ring, i, VCPUS, TURNS);
+		start(&self->thread[i], self->vcpu[i]);
+	}
+	start_pair(&pair, CHANGES);
+	for (times = 0; !pair_is_over(&pair); times++) {
+		set_cpu1('0');
+		usleep(20000);
+		set_cpu1('1');
+		usleep(20000);
+	}
+	EXPECT_EQ(CHANGES, finish(&pair.thread[0]));
+	EXPECT_EQ(0, finish(&pair.thread[1])) TH_LOG("read what was mapped before");
+	for (i = 0; i < VCPUS; i++)
+		EXPECT_EQ(i, finish(&self->thread[i]));
+	EXPECT_LE(TIMES, times);
+	fprintf(stderr, "# %u times\n", times);
+	close_pair(&pair);
+}
+
+/* ---- as many as there can be ---- */
+
+struct crowd {
+	struct vm *vm;
+	struct vcpu *vcpu[THV_MAX_VCPUS];
+	struct thread thread[THV_MAX_VCPUS];
+};
+
+/* As after a reset: each of them but the first waits for its start-up IPI */
+static struct crowd *make_crowd(void)
+{
+	struct crowd *crowd = calloc(1, sizeof(*crowd));
+	unsigned int i;
+
+	if (!crowd)
+		fail("calloc");
+	crowd->vm = make_vm();
+	crowd->vcpu[0] = crowd->vm->vcpu;
+	for (i = 1; i < THV_MAX_VCPUS; i++)
+		crowd->vcpu[i] = vcpu_create(crowd->vm, i);
+	return crowd;
+}
+
+static void close_crowd(struct crowd *crowd)
+{
+	unsigned int i;
+
+	for (i = 1; i < THV_MAX_VCPUS; i++)
+		vcpu_close(crowd->vcpu[i]);
+	vm_close(crowd->vm);
+	free(crowd);
+}
+
+/* The token goes round @turns times, all end, and each says who it is */
+static void expect_ring(struct __test_metadata *_metadata, struct crowd *crowd, u64 turns)
+{
+	unsigned int i;
+
+	guest_start(crowd->vcpu[0], guest_smp_ring, 0, THV_MAX_VCPUS, turns);
+	start(&crowd->thread[0], crowd->vcpu[0]);
+	for (i = 0; i < THV_MAX_VCPUS; i++)
+		EXPECT_EQ(i, finish(&crowd->thread[i]));
+	EXPECT_EQ(-EINVAL, thv_ioctl(crowd->vm->fd, THV_CREATE_VCPU, &(struct thv_create_vcpu){ .id = THV_MAX_VCPUS }));
+}
+
+TEST_F(smp, sixty_four_are_started_from_real_mode_and_pass_a_token)
+{
+	enum { TURNS = 3, START = 0x20 };
+	struct crowd *crowd;
+	unsigned int i;
+
+	REQUIRE_FEATURE(UNRESTRICTED);
+	REQUIRE(!thv_shadows(), "under shadow paging there is no real mode");
+	crowd = make_crowd();
+	memcpy(crowd->vm->mem + START * PAGE, guest_smp + (guest_smp_start_real - GUEST_CODE),
+	       guest_smp_start_real_end - guest_smp_start_real);
+	*vm_at(crowd->vm, GUEST_DATA + RING_SIZE, u64) = THV_MAX_VCPUS;
+	*vm_at(crowd->vm, GUEST_DATA + RING_TURNS, u64) = TURNS;
+	for (i = 1; i < THV_MAX_VCPUS; i++)
+		start(&crowd->thread[i], crowd->vcpu[i]);
+	guest_call(crowd->vcpu[0], guest_smp_start_others, START);
+	expect_ring(_metadata, crowd, TURNS);
+	EXPECT_EQ(THV_MAX_VCPUS - 1, *vm_at(crowd->vm, GUEST_DATA + READY, u64));
+	close_crowd(crowd);
+}
+
+TEST_F(smp, sixty_four_pass_a_token)
+{
+	enum { TURNS = 3 };
+	struct crowd *crowd = make_crowd();
+	unsigned int i;
+
+	for (i = 1; i < THV_MAX_VCPUS; i++) {
+		vcpu_mode64(crowd->vcpu[i]);
+		guest_call(crowd->vcpu[i], guest_smp_x2apic, 0xfee00c00);
+		guest_start(crowd->vcpu[i], guest_smp_ring, i, THV_MAX_VCPUS, TURNS);
+		start(&crowd->thread[i], crowd->vcpu[i]);
+	}
+	expect_ring(_metadata, crowd, TURNS);
+	close_crowd(crowd);
 }
 
 /* ---- shares, and ends ---- */

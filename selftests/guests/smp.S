@@ -21,6 +21,8 @@
 #define GENERATION	(DATA + 0x140)	/* that every vCPU has to see */
 #define OVER		(DATA + 0x180)
 #define READY		(DATA + 0x1c0)	/* vCPUs that wait for the others */
+#define RING_SIZE	(DATA + 0x1c8)
+#define RING_TURNS	(DATA + 0x1d0)
 #define RECEIVED	(DATA + 0x200)	/* a word for each vCPU: interrupts */
 #define PROGRESS	(DATA + 0x400)	/* 64 bytes for each vCPU */
 #define STACKS		(DATA + 0x20000)
@@ -216,7 +218,60 @@ entry logical_id
 	rdmsr
 	ret
 
-/* (): an exception without a handler */
+/* (vector): INIT and start-up for all others; the page of the vector has start_real in it */
+entry start_others
+	mov	$ALL_BUT_SELF | 0x4500, %eax
+	send
+	lea	ALL_BUT_SELF | 0x4600(%rdi), %rax
+	send
+	ret
+
+/*
+ * Where they start: from real mode to 64-bit mode with the boot processor's tables, straight. DS is the page
+ * that this has been copied to. Then the ring, of as many and with as many turns as the host has written down.
+ */
+	.code16
+entry start_real
+	mov	%cs, %ax
+	mov	%ax, %ds
+	lgdtl	start_gdt - start_real
+	mov	$0x20, %eax		/* CR4.PAE */
+	mov	%eax, %cr4
+	mov	$0x3000, %eax		/* the PML4 */
+	mov	%eax, %cr3
+	mov	$0xc0000080, %ecx	/* EFER.LME */
+	mov	$0x100, %eax
+	xor	%edx, %edx
+	wrmsr
+	mov	$0x80010031, %eax	/* CR0: PG, WP, NE, ET, PE */
+	mov	%eax, %cr0
+	ljmpl	$CS64, $start_64
+start_gdt:
+	.word	0xff
+	.long	0x1000
+start_idt:
+	.word	0xfff
+	.quad	0x2000
+entry start_real_end
+
+	.code64
+start_64:
+	lidt	start_idt(%rip)
+	mov	$DS, %eax
+	mov	%eax, %ss
+	mov	$0xfee00c00, %eax
+	wrmsr_to X2APIC_BASE
+	mov	$0x1ff, %eax
+	wrmsr_to X2APIC_SVR
+	mov	$X2APIC_ID, %ecx
+	rdmsr
+	lock incq READY
+	mov	%rax, %rdi
+	mov	RING_SIZE, %rsi
+	mov	RING_TURNS, %rdx
+	jmp	ring
+
+/* An exception without a handler */
 entry die
 	lidt	no_idt(%rip)
 	ud2
