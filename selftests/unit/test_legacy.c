@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// sources: userspace/device/pic.c userspace/device/pit.c userspace/device/i8042.c userspace/device/cmos.c userspace/vmm/state.c userspace/vmm/bus.c userspace/vmm/events.c userspace/lib/error.c
+// sources: userspace/device/pic.c userspace/device/pit.c userspace/device/i8042.c userspace/device/keyboard.c userspace/device/cmos.c userspace/vmm/state.c userspace/vmm/bus.c userspace/vmm/events.c userspace/lib/error.c
 /*
  * What --legacy adds: the 8259s as their data sheet has them, the 8254's modes against a clock that
  * the test moves, the keyboard controller, and the clock's interrupts; and that each comes
@@ -479,32 +479,32 @@ static void test_pit_state(void)
 
 /* ---- 8042 ------------------------------------------------------------------------ */
 
-static struct i8042 keyboard;
+static struct i8042 i8042;
 
 static void command(u8 value)
 {
-	i8042_command(&keyboard, 0, 1, true, value);
+	i8042_command(&i8042, 0, 1, true, value);
 }
 
 static void data(u8 value)
 {
-	i8042_data(&keyboard, 0, 1, true, value);
+	i8042_data(&i8042, 0, 1, true, value);
 }
 
 static u8 status(void)
 {
-	return i8042_command(&keyboard, 0, 1, false, 0);
+	return i8042_command(&i8042, 0, 1, false, 0);
 }
 
 /* 0x100: there is nothing */
 static u32 answer(void)
 {
-	return status() & 1 ? i8042_data(&keyboard, 0, 1, false, 0) : 0x100;
+	return status() & 1 ? i8042_data(&i8042, 0, 1, false, 0) : 0x100;
 }
 
 static void test_controller(void)
 {
-	i8042_init(&keyboard, NULL, irq_set);
+	i8042_init(&i8042, NULL, irq_set);
 	tap_is(answer(), 0x100, "nothing is there to be read");
 	command(0xaa);
 	tap_is(answer(), 0x55, "the self test passes");
@@ -537,7 +537,7 @@ static void test_keyboard(void)
 {
 	u32 i;
 
-	i8042_init(&keyboard, NULL, irq_set);
+	i8042_init(&i8042, NULL, irq_set);
 	pins = edges = 0;
 	command(0x60);
 	data(0x41);
@@ -558,57 +558,57 @@ static void test_keyboard(void)
 	tap_is(answer(), 0xee, "echo");
 	data(0x17);
 	tap_is(answer(), 0xfe, "what it does not know it wants again");
-	i8042_type(&keyboard, 'a');
+	i8042_type(&i8042, 'a');
 	tap_ok(answer() == 0x1e && answer() == 0x9e && answer() == 0x100, "a key goes down and up");
-	i8042_type(&keyboard, 'A');
+	i8042_type(&i8042, 'A');
 	tap_ok(answer() == 0x2a && answer() == 0x1e && answer() == 0x9e && answer() == 0xaa, "Shift goes with it");
-	i8042_type(&keyboard, 3);
+	i8042_type(&i8042, 3);
 	tap_ok(answer() == 0x1d && answer() == 0x2e && answer() == 0xae && answer() == 0x9d, "or Ctrl");
-	i8042_type(&keyboard, '\n');
+	i8042_type(&i8042, '\n');
 	tap_ok(answer() == 0x1c && answer() == 0x9c, "a new line is Enter");
-	i8042_type(&keyboard, '1');
-	i8042_type(&keyboard, ' ');
-	i8042_type(&keyboard, '/');
-	i8042_type(&keyboard, '\\');
+	i8042_type(&i8042, '1');
+	i8042_type(&i8042, ' ');
+	i8042_type(&i8042, '/');
+	i8042_type(&i8042, '\\');
 	tap_ok(answer() == 0x02 && answer() == 0x82 && answer() == 0x39 && answer() == 0xb9 && answer() == 0x35 &&
 	       answer() == 0xb5 && answer() == 0x2b && answer() == 0xab, "the keys are where they are");
 	command(0xad);
-	i8042_type(&keyboard, 'x');
+	i8042_type(&i8042, 'x');
 	tap_is(answer(), 0x100, "a keyboard that is switched off is not heard");
 	command(0xae);
 	tap_is(answer(), 0x2d, "until it is on again");
 	for (i = 0; i < 1000; i++)
-		i8042_type(&keyboard, 'Q');
-	tap_ok(keyboard.count <= I8042_QUEUE, "and who types ahead is not heard for ever");
+		i8042_type(&i8042, 'Q');
+	tap_ok(i8042.keyboard.count <= KEYBOARD_QUEUE, "and who types ahead is not heard for ever");
 }
 
 static void test_keyboard_state(void)
 {
 	struct i8042 other;
 
-	i8042_init(&keyboard, NULL, irq_set);
-	i8042_type(&keyboard, 'h');
+	i8042_init(&i8042, NULL, irq_set);
+	i8042_type(&i8042, 'h');
 	data(0xed);
 	command(0xd1);
 	i8042_init(&other, NULL, irq_set);
-	tap_ok(same_after(i8042_save, i8042_restore, &keyboard, &other), "8042: what is saved comes back");
+	tap_ok(same_after(i8042_save, i8042_restore, &i8042, &other), "8042: what is saved comes back");
 }
 
 static void test_keyboard_noise(void)
 {
 	u32 i;
 
-	i8042_init(&keyboard, NULL, irq_set);
+	i8042_init(&i8042, NULL, irq_set);
 	for (i = 0; i < 200000; i++) {
 		if (random() % 4 == 0)
 			command(random());
 		else if (random() % 3 == 0)
-			i8042_type(&keyboard, random());
+			i8042_type(&i8042, random());
 		else if (random() % 2)
 			data(random());
 		else
 			answer();
-		tap_check(keyboard.count <= I8042_QUEUE && keyboard.scan_set >= 1 && keyboard.scan_set <= 3, "%u", i);
+		tap_check(i8042.keyboard.count <= KEYBOARD_QUEUE && i8042.keyboard.scan_set >= 1 && i8042.keyboard.scan_set <= 3, "%u", i);
 	}
 	tap_ok(tap_held(), "200000 accesses without sense: it stays what it is");
 }

@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The keyboard controller of a PC (Intel 8042) with a keyboard at it, at ports 0x60 and 0x64, IRQ 1.
- * Only with --legacy; without, reset.c answers for its reset line. There is no mouse.
+ * The keyboard controller of a PC (Intel 8042), at ports 0x60 and 0x64, IRQ 1, with a keyboard at it
+ * (keyboard.c). Only with --legacy; without, reset.c answers for its reset line. There is no mouse.
  *
- * Keys come from --keyboard: characters become the keystrokes that a US keyboard has for them.
- * The keyboard keeps to scan code set 2 and the controller translates to set 1, as on every PC;
- * the keystrokes here are in set 1 already, so a guest that switches translation off gets
- * none.
+ * Keys come from --keyboard. A guest that switches translation off gets none.
  */
 #include "device/i8042.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "boot/boot.h"
 #include "lib/error.h"
@@ -43,16 +39,13 @@
 #define WRITE_QUEUE	0xd2
 #define WRITE_MOUSE	0xd4
 
-#define ACK		0xfa
-#define RESEND		0xfe
 #define SELF_TEST_OK	0x55
-#define KEYBOARD_OK	0xaa
 
 /* ---- what can be read -------------------------------------------------------- */
 
 static bool keyboard_speaks(const struct i8042 *i8042)
 {
-	return i8042->count && !(i8042->mode & MODE_DISABLED);
+	return i8042->keyboard.count && !(i8042->mode & MODE_DISABLED);
 }
 
 static bool full(const struct i8042 *i8042)
@@ -71,12 +64,6 @@ static void answer(struct i8042 *i8042, u8 byte)
 	i8042->own_byte = byte;
 }
 
-static void send(struct i8042 *i8042, u8 byte)
-{
-	if (i8042->count < I8042_QUEUE)
-		i8042->queue[(i8042->head + i8042->count++) % I8042_QUEUE] = byte;
-}
-
 /* Each byte is an edge of the interrupt's line: it goes down in between */
 static u8 take(struct i8042 *i8042)
 {
@@ -89,115 +76,13 @@ static u8 take(struct i8042 *i8042)
 	}
 	if (!keyboard_speaks(i8042))
 		return byte;		/* the last one, again */
-	byte = i8042->queue[i8042->head];
-	i8042->head = (i8042->head + 1) % I8042_QUEUE;
-	i8042->count--;
+	byte = keyboard_take(&i8042->keyboard);
 	i8042->own_byte = byte;
-	if (i8042->waits && !i8042->count) {
+	if (i8042->waits && !i8042->keyboard.count) {
 		i8042->waits = false;
 		channel_resume(i8042->channel);
 	}
 	return byte;
-}
-
-/* ---- the keyboard ------------------------------------------------------------ */
-
-static void defaults(struct i8042 *i8042)
-{
-	i8042->scan_set = 2;
-	i8042->scanning = true;
-}
-
-static void keyboard_reset(struct i8042 *i8042)
-{
-	defaults(i8042);
-	send(i8042, KEYBOARD_OK);
-}
-
-/* "MF II" keyboard; the controller translates the second byte */
-static void identify(struct i8042 *i8042)
-{
-	send(i8042, 0xab);
-	send(i8042, i8042->mode & MODE_TRANSLATE ? 0x41 : 0x83);
-}
-
-static void enable(struct i8042 *i8042)
-{
-	i8042->scanning = true;
-}
-
-static void disable(struct i8042 *i8042)
-{
-	defaults(i8042);
-	i8042->scanning = false;
-}
-
-/* Parameters: which lamps, how fast keys repeat; nobody sees either */
-static void ignore(struct i8042 *i8042, u8 value)
-{
-	(void)i8042;
-	(void)value;
-}
-
-static void scan_set(struct i8042 *i8042, u8 value)
-{
-	static const u8 translated[] = { 0x43, 0x41, 0x3f };
-
-	if (value && value <= 3)
-		i8042->scan_set = value;
-	else if (!value)
-		send(i8042, i8042->mode & MODE_TRANSLATE ? translated[i8042->scan_set - 1] :
-		     i8042->scan_set);
-}
-
-/* What a command does once it is acknowledged; those with a parameter do it when that comes */
-static const struct {
-	u8 command;
-	void (*run)(struct i8042 *i8042);
-	void (*parameter)(struct i8042 *i8042, u8 value);
-} keyboard_commands[] = {
-	{ 0xed, NULL, ignore },		/* lamps */
-	{ 0xf0, NULL, scan_set },
-	{ 0xf2, identify, NULL },
-	{ 0xf3, NULL, ignore },		/* repetition */
-	{ 0xf4, enable, NULL },
-	{ 0xf5, disable, NULL },
-	{ 0xf6, defaults, NULL },
-	{ 0xff, keyboard_reset, NULL },
-};
-
-static void keyboard_parameter(struct i8042 *i8042, u8 value)
-{
-	size_t i;
-
-	send(i8042, ACK);
-	for (i = 0; i < ARRAY_SIZE(keyboard_commands); i++)
-		if (keyboard_commands[i].command == i8042->keyboard_command)
-			keyboard_commands[i].parameter(i8042, value);
-	i8042->keyboard_command = 0;
-}
-
-static void to_keyboard(struct i8042 *i8042, u8 value)
-{
-	size_t i;
-
-	i8042->mode &= ~MODE_DISABLED;	/* whoever writes to it wants to hear it */
-	if (i8042->keyboard_command && value < 0xed) {
-		keyboard_parameter(i8042, value);
-		return;
-	}
-	i8042->keyboard_command = 0;
-	for (i = 0; i < ARRAY_SIZE(keyboard_commands); i++) {
-		if (keyboard_commands[i].command != value)
-			continue;
-		send(i8042, ACK);
-		if (keyboard_commands[i].run)
-			keyboard_commands[i].run(i8042);
-		else
-			i8042->keyboard_command = value;
-		return;
-	}
-	send(i8042, value == 0xee ? value : RESEND);	/* echo */
 }
 
 /* ---- the controller ----------------------------------------------------------- */
@@ -276,6 +161,13 @@ static void command(struct i8042 *i8042, u8 value)
 	}
 }
 
+/* Whoever writes to it wants to hear it */
+static void to_keyboard(struct i8042 *i8042, u8 value)
+{
+	i8042->mode &= ~MODE_DISABLED;
+	keyboard_write(&i8042->keyboard, value, i8042->mode & MODE_TRANSLATE);
+}
+
 u64 i8042_data(void *device, u64 offset, u32 length, bool write, u64 value)
 {
 	struct i8042 *i8042 = device;
@@ -313,65 +205,20 @@ u64 i8042_command(void *device, u64 offset, u32 length, bool write, u64 value)
 	return result;
 }
 
-/* ---- typing -------------------------------------------------------------------- */
-
-#define SHIFT		0x2a
-#define CONTROL		0x1d
-#define RELEASED	0x80
-#define KEYSTROKE	6		/* bytes of one, at most: with a modifier, down and up */
-
-/* The keys of a US keyboard in the order of their scan codes (set 1), and what they are with Shift */
-static const char plain[] = "\0\0331234567890-=\b\tqwertyuiop[]\r\0asdfghjkl;'`\0\\zxcvbnm,./\0*\0 ";
-static const char shifted[] = "\0\0!@#$%^&*()_+\0\0QWERTYUIOP{}\0\0ASDFGHJKL:\"~\0|ZXCVBNM<>?";
-
-static u8 key_of(const char *keys, size_t count, char character)
-{
-	const char *key = character ? memchr(keys + 1, character, count - 2) : NULL;
-
-	return key ? key - keys : 0;
-}
-
-static void press(struct i8042 *i8042, u8 modifier, u8 key)
-{
-	if (modifier)
-		send(i8042, modifier);
-	send(i8042, key);
-	send(i8042, key | RELEASED);
-	if (modifier)
-		send(i8042, modifier | RELEASED);
-}
-
-static void keystroke(struct i8042 *i8042, char character)
-{
-	u8 key;
-
-	if (character == '\n')
-		character = '\r';
-	if (character == 0x7f)
-		character = '\b';
-	key = key_of(plain, sizeof(plain), character);
-	if (key) {
-		press(i8042, 0, key);
-		return;
-	}
-	key = key_of(shifted, sizeof(shifted), character);
-	if (key)
-		press(i8042, SHIFT, key);
-	else if (character > 0 && character < 27)
-		press(i8042, CONTROL, key_of(plain, sizeof(plain), character + 'a' - 1));
-}
-
 void i8042_type(struct i8042 *i8042, char character)
 {
 	pthread_mutex_lock(&i8042->lock);
-	if (i8042->scanning && i8042->mode & MODE_TRANSLATE &&
-	    I8042_QUEUE - i8042->count >= KEYSTROKE)
-		keystroke(i8042, character);
+	if (i8042->mode & MODE_TRANSLATE)
+		keyboard_type(&i8042->keyboard, character);
 	update(i8042);
 	pthread_mutex_unlock(&i8042->lock);
 }
 
 /* ---- the state ------------------------------------------------------------------ */
+
+#define KEYBOARD(member, ...) \
+	{ .name = #member, .offset = offsetof(struct i8042, keyboard.member), \
+	  .size = sizeof(((struct i8042 *)0)->keyboard.member), ##__VA_ARGS__ }
 
 static const struct state_field fields[] = {
 	STATE(struct i8042, mode, .maximum = MODE_BITS),
@@ -379,10 +226,10 @@ static const struct state_field fields[] = {
 	STATE(struct i8042, command),
 	STATE(struct i8042, own, .maximum = 1),
 	STATE(struct i8042, own_byte),
-	STATE(struct i8042, scanning, .maximum = 1),
-	STATE_BYTES(struct i8042, queue),
-	STATE(struct i8042, head, .maximum = I8042_QUEUE - 1),
-	STATE(struct i8042, count, .maximum = I8042_QUEUE),
+	KEYBOARD(scanning, .maximum = 1),
+	KEYBOARD(queue, .bytes = true),
+	KEYBOARD(head, .maximum = KEYBOARD_QUEUE - 1),
+	KEYBOARD(count, .maximum = KEYBOARD_QUEUE),
 	{ 0 }
 };
 
@@ -393,8 +240,8 @@ int i8042_save(void *opaque, const char *name, struct state *state)
 	pthread_mutex_lock(&i8042->lock);
 	state_begin(state, name, 1);
 	state_save(state, fields, i8042);
-	state_put(state, "keyboard_command", i8042->keyboard_command);
-	state_put(state, "scan_set", i8042->scan_set);
+	state_put(state, "keyboard_command", i8042->keyboard.command);
+	state_put(state, "scan_set", i8042->keyboard.scan_set);
 	pthread_mutex_unlock(&i8042->lock);
 	return state_end(state);
 }
@@ -405,7 +252,7 @@ static int get_keyboard(struct state_record *record, u64 *awaited, u64 *set)
 	if (state_get(record, "keyboard_command", 0xff, awaited) ||
 	    state_get(record, "scan_set", 3, set))
 		return -1;
-	if (!*set || (*awaited && *awaited != 0xed && *awaited != 0xf0 && *awaited != 0xf3))
+	if (!*set || !keyboard_awaits(*awaited))
 		return error_set("%s: an impossible keyboard", record->what);
 	return 0;
 }
@@ -420,8 +267,8 @@ int i8042_restore(void *opaque, const char *name, const struct state *state)
 	    state_restore(&record, fields, i8042) || state_done(&record))
 		return -1;
 	pthread_mutex_lock(&i8042->lock);
-	i8042->keyboard_command = awaited;
-	i8042->scan_set = set;
+	i8042->keyboard.command = awaited;
+	i8042->keyboard.scan_set = set;
 	pthread_mutex_unlock(&i8042->lock);
 	return 0;
 }
@@ -438,7 +285,7 @@ void i8042_init(struct i8042 *i8042, struct machine *machine,
 		.mode = MODE_SYSTEM | MODE_NO_MOUSE | MODE_TRANSLATE,
 		.output = OUTPUT_NO_RESET | OUTPUT_A20,
 	};
-	defaults(i8042);
+	keyboard_init(&i8042->keyboard);
 }
 
 /* ---- who types: --keyboard ------------------------------------------------------- */
@@ -450,7 +297,7 @@ static size_t room(void *opaque)
 	size_t keys;
 
 	pthread_mutex_lock(&i8042->lock);
-	keys = (I8042_QUEUE - i8042->count) / KEYSTROKE;
+	keys = keyboard_room(&i8042->keyboard);
 	i8042->waits = !keys;
 	pthread_mutex_unlock(&i8042->lock);
 	return keys;

@@ -5,9 +5,7 @@
 
 #include <pthread.h>
 
-#include "lib/types.h"
-
-#define I8042_QUEUE	64		/* bytes from the keyboard that wait; a power of two */
+#include "device/keyboard.h"
 
 struct channel;
 struct machine;
@@ -19,13 +17,9 @@ struct i8042 {
 	u8 mode;			/* the "command byte" */
 	u8 output;			/* the output port: reset line, A20 gate */
 	u8 command;			/* to the controller, whose parameter is awaited; 0: none */
-	u8 keyboard_command;		/* to the keyboard, likewise */
-	u8 scan_set;
-	bool scanning;			/* the keyboard sends keys */
 	bool own;			/* the next byte to be read is the controller's own answer */
 	u8 own_byte;
-	u8 queue[I8042_QUEUE];		/* what the keyboard has sent */
-	u8 head, count;
+	struct keyboard keyboard;
 	struct channel *channel;	/* NULL: nobody types */
 	bool waits;			/* it waits for channel_resume() */
 };
