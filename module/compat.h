@@ -6,9 +6,7 @@
 #include <linux/cpuhotplug.h>
 #include <linux/eventfd.h>
 #include <linux/mm.h>
-#include <linux/sched/signal.h>
 #include <linux/syscore_ops.h>
-#include <linux/userfaultfd_k.h>
 #include <net/genetlink.h>
 
 /* 6.3 moved KVM's place in CPU hotplug from the atomic to the preemptible part. */
@@ -72,48 +70,11 @@ static inline long thv_get_remote_page(struct mm_struct *mm, unsigned long hva, 
 #endif
 }
 
-/*
- * 6.2 let any signal end a wait for a page that userfaultfd answers, not only a fatal one. Before,
- * we wait for it ourselves, as a page fault of the launcher's would.
- */
+/* 6.2 let any signal end a wait for a page that userfaultfd answers, not only a fatal one. */
 #ifdef THV_HAVE_FOLL_INTERRUPTIBLE
 #define THV_FOLL_INTERRUPTIBLE	FOLL_INTERRUPTIBLE
-
-static inline int thv_wait_for_user(unsigned long hva, bool write)
-{
-	return 0;
-}
 #else
 #define THV_FOLL_INTERRUPTIBLE	0
-
-/* One try, with mmap_lock: what became of it; 0: nobody's to answer, or answered */
-static inline vm_fault_t thv_ask_user(struct mm_struct *mm, unsigned long hva, unsigned int flags)
-{
-	unsigned long need = flags & FAULT_FLAG_WRITE ? VM_WRITE : VM_READ;
-	struct vm_area_struct *vma = vma_lookup(mm, hva);
-
-	if (!vma || !userfaultfd_armed(vma) || !(vma->vm_flags & need))
-		return 0;
-	return handle_mm_fault(vma, hva, flags, NULL);
-}
-
-/* 0: it can be asked for now (and may be refused); -EINTR: a signal is pending */
-static inline int thv_wait_for_user(unsigned long hva, bool write)
-{
-	unsigned int flags = FAULT_FLAG_DEFAULT | (write ? FAULT_FLAG_WRITE : 0);
-	struct mm_struct *mm = current->mm;
-	vm_fault_t fault;
-
-	do {
-		if (mmap_read_lock_killable(mm))
-			return -EINTR;
-		fault = thv_ask_user(mm, hva, flags);
-		if (!(fault & (VM_FAULT_RETRY | VM_FAULT_COMPLETED)))
-			mmap_read_unlock(mm);	/* else it has been dropped */
-		flags |= FAULT_FLAG_TRIED;
-	} while ((fault & VM_FAULT_RETRY) && !signal_pending(current));
-	return fault & VM_FAULT_RETRY ? -EINTR : 0;
-}
 #endif
 
 #endif

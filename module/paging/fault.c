@@ -83,6 +83,53 @@ struct host_page {
 	bool writable;
 };
 
+/* The page, if the host's table has it and lets it be used in that way; a look, no more */
+static bool have_page(u64 hva, bool write, bool may_write, struct host_page *got)
+{
+	got->writable = may_write;
+	if (may_write && get_user_page_fast_only(hva, FOLL_WRITE, &got->page))
+		return true;
+	got->writable = false;
+	return !write && get_user_page_fast_only(hva, 0, &got->page);
+}
+
+/*
+ * One page fault, with mmap_lock; 0: done, or not one that the launcher itself could have. That gets the
+ * kernel's own sentence when the page is asked for.
+ */
+static vm_fault_t fault_at(struct mm_struct *mm, unsigned long hva, unsigned int flags)
+{
+	unsigned long need = flags & FAULT_FLAG_WRITE ? VM_WRITE : VM_READ;
+	struct vm_area_struct *vma = vma_lookup(mm, hva);
+
+	if (!vma || !(vma->vm_flags & need) || vma->vm_flags & (VM_IO | VM_PFNMAP))
+		return 0;
+	return handle_mm_fault(vma, hva, flags, NULL);
+}
+
+/*
+ * The page fault that the launcher would have at @hva; get_user_pages() comes to the same, in a thousand
+ * instructions more. Any signal ends a wait (for a disk, for the owner of a userfaultfd).
+ *
+ * Return: 0, the page can be asked for (and may be refused); -EINTR.
+ */
+static int fault_in(u64 hva, bool write)
+{
+	unsigned int flags = FAULT_FLAG_DEFAULT | (write ? FAULT_FLAG_WRITE : 0);
+	struct mm_struct *mm = current->mm;
+	vm_fault_t fault;
+
+	do {
+		if (mmap_read_lock_killable(mm))
+			return -EINTR;
+		fault = fault_at(mm, hva, flags);
+		if (!(fault & (VM_FAULT_RETRY | VM_FAULT_COMPLETED)))
+			mmap_read_unlock(mm);	/* else it has been dropped */
+		flags |= FAULT_FLAG_TRIED;
+	} while ((fault & VM_FAULT_RETRY) && !signal_pending(current));
+	return fault & VM_FAULT_RETRY ? -EINTR : 0;
+}
+
 /*
  * Ask for the page at @hva. A write breaks copy-on-write and merging (KSM); a read must not, or
  * nothing would ever stay merged. But where the host's own table lets the page be written
@@ -95,23 +142,18 @@ struct host_page {
 static int ask_host(u64 hva, bool write, bool may_write, struct host_page *got)
 {
 	unsigned int flags = FOLL_HWPOISON | THV_FOLL_INTERRUPTIBLE | (write ? FOLL_WRITE : 0);
-	struct page *better;
 	long n;
 
-	got->writable = may_write;
-	if (may_write && get_user_page_fast_only(hva, FOLL_WRITE, &got->page))
+	if (have_page(hva, write, may_write, got))
 		return 0;
-	if (thv_wait_for_user(hva, write))
+	if (fault_in(hva, write))
 		return -EINTR;
+	if (have_page(hva, write, may_write, got))
+		return 0;
+	got->writable = write;
 	n = get_user_pages_unlocked(hva, 1, &got->page, flags);
 	if (n != 1)
 		return n < 0 ? n : -EFAULT;
-	if (!write)
-		got->writable = may_write && get_user_page_fast_only(hva, FOLL_WRITE, &better);
-	if (!write && got->writable) {
-		put_page(got->page);
-		got->page = better;
-	}
 	return 0;
 }
 
