@@ -115,10 +115,14 @@ struct thv_backend {
 	void (*put)(struct thv_vcpu *vcpu);
 
 	/*
-	 * One entry and one exit; interrupts off. Then the exit is handled: handle_fast with
+	 * prepare: interrupts are off now, and stay so during the entries and exits that follow.
+	 * What only other code of the host changes is looked at here, and then stays as it is.
+	 *
+	 * enter: one entry and one exit. Then the exit is handled: handle_fast with
 	 * interrupts still off answers false if it is none of its exits, and changed nothing;
 	 * handle runs with interrupts and preemption on.
 	 */
+	void (*prepare)(struct thv_vcpu *vcpu);
 	void (*enter)(struct thv_vcpu *vcpu);
 	bool (*handle_fast)(struct thv_vcpu *vcpu, enum thv_next *next);
 	enum thv_next (*handle)(struct thv_vcpu *vcpu);

@@ -521,13 +521,21 @@ static const struct leaf {
 	{ HIGHEST_EXTENDED, 0, address_sizes },
 };
 
-static struct cpuid_regs values[ARRAY_SIZE(leaves)][MAX_SUBLEAVES] __ro_after_init;
-static const struct leaf *basic[HIGHEST_BASIC + 1] __ro_after_init;
-static const struct leaf *extended[HIGHEST_EXTENDED - EXTENDED + 1] __ro_after_init;
-static const struct leaf *beyond __ro_after_init;	/* told of leaves past the highest */
+/* A row as it is answered from: @mask is 0 where the leaf ignores ECX; then there is one subleaf */
+struct answer {
+	void (*now)(const struct thv_vcpu *vcpu, u32 subleaf, struct cpuid_regs *regs);
+	u32 mask;
+	u32 subleaves;
+	struct cpuid_regs values[MAX_SUBLEAVES];
+};
+
+static struct answer answers[ARRAY_SIZE(leaves)] __ro_after_init;
+static struct answer *basic[HIGHEST_BASIC + 1] __ro_after_init;
+static struct answer *extended[HIGHEST_EXTENDED - EXTENDED + 1] __ro_after_init;
+static struct answer *beyond __ro_after_init;	/* told of leaves past the highest */
 
 /* The place of a leaf in the two indexes; beyond them: NULL. A guest chooses, hence nospec. */
-static const struct leaf **slot(u32 number)
+static struct answer **slot(u32 number)
 {
 	if (number < ARRAY_SIZE(basic))
 		return &basic[array_index_nospec(number, ARRAY_SIZE(basic))];
@@ -537,41 +545,52 @@ static const struct leaf **slot(u32 number)
 	return NULL;
 }
 
+static const struct cpuid_regs zeros;
+
+static const struct cpuid_regs *value(const struct answer *answer, u32 subleaf)
+{
+	subleaf &= answer->mask;
+	if (subleaf >= answer->subleaves)
+		return &zeros;
+	return &answer->values[array_index_nospec(subleaf, MAX_SUBLEAVES)];
+}
+
 /* Of a leaf that has a row */
 static const struct cpuid_regs *leaf_values(u32 number)
 {
-	return values[*slot(number) - leaves];
+	return (*slot(number))->values;
 }
 
 /**
  * thv_cpuid - CPUID as a vCPU sees it now.
  * @vcpu: the vCPU; NULL stands for vCPU 0 of a new VM.
- * @args: in: leaf and subleaf; out: the four registers.
+ * @leaf: EAX.
+ * @subleaf: ECX.
+ * @regs: out.
  *
  * Context: any; the vCPU's own thread, if there is one.
  */
-void thv_cpuid(struct thv_vcpu *vcpu, struct thv_cpuid *args)
+void thv_cpuid(const struct thv_vcpu *vcpu, u32 leaf, u32 subleaf, struct cpuid_regs *regs)
 {
-	const struct leaf **place = slot(args->leaf);
-	const struct leaf *leaf = place ? *place : beyond;
-	struct cpuid_regs regs = {};
-	u32 subleaf;
+	struct answer **place = slot(leaf);
+	const struct answer *answer = place ? *place : beyond;
 
-	if (thv_pv_leaf(args->leaf)) {
-		thv_pv_cpuid(args->leaf, &args->eax, &args->ebx, &args->ecx, &args->edx);
+	if (!place && thv_pv_leaf(leaf))
+		return thv_pv_cpuid(leaf, &regs->eax, &regs->ebx, &regs->ecx, &regs->edx);
+	if (!answer) {
+		*regs = zeros;
 		return;
 	}
-	if (leaf) {
-		subleaf = leaf->subleaves ? args->subleaf : 0;
-		if (subleaf < max(leaf->subleaves, 1U))
-			regs = values[leaf - leaves][array_index_nospec(subleaf, MAX_SUBLEAVES)];
-		if (leaf->now)
-			leaf->now(vcpu, subleaf, &regs);
-	}
-	args->eax = regs.eax;
-	args->ebx = regs.ebx;
-	args->ecx = regs.ecx;
-	args->edx = regs.edx;
+	*regs = *value(answer, subleaf);
+	if (answer->now)
+		answer->now(vcpu, subleaf & answer->mask, regs);
+}
+
+const struct cpuid_regs *thv_cpuid_fixed(u32 leaf, u32 subleaf)
+{
+	struct answer **place = slot(leaf);
+
+	return place && *place && !(*place)->now ? value(*place, subleaf) : NULL;
 }
 
 /* ---- at load ---- */
@@ -637,13 +656,18 @@ static void fill_leaves(void)
 	unsigned int i, subleaf;
 
 	for (i = 0; i < ARRAY_SIZE(leaves); i++) {
-		*slot(leaves[i].number) = &leaves[i];
-		for (subleaf = 0; subleaf < max(leaves[i].subleaves, 1U); subleaf++)
-			values[i][subleaf] = leaves[i].values(leaves[i].number, subleaf);
+		struct answer *answer = &answers[i];
+
+		*slot(leaves[i].number) = answer;
+		answer->now = leaves[i].now;
+		answer->mask = leaves[i].subleaves ? U32_MAX : 0;
+		answer->subleaves = max(leaves[i].subleaves, 1U);
+		for (subleaf = 0; subleaf < answer->subleaves; subleaf++)
+			answer->values[subleaf] = leaves[i].values(leaves[i].number, subleaf);
 	}
 	for (i = 0; i < ARRAY_SIZE(words); i++)
 		if (words[i].leaf)
-			*word_in(&values[*slot(words[i].leaf) - leaves][words[i].subleaf], i) |=
+			*word_in(&(*slot(words[i].leaf))->values[words[i].subleaf], i) |=
 				guest.words[i];
 	/* SDM volume 2, CPUID: the highest basic leaf's data, on Intel's processors */
 	if (boot_cpu_data.x86_vendor == X86_VENDOR_INTEL)

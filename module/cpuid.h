@@ -10,6 +10,7 @@
 #include "modes.h"		/* thv_cr0_check() and its like */
 #include "../uapi/thv.h"
 
+struct cpuid_regs;
 struct thv_vcpu;
 
 /* Once, after the backend's probe filled thv_caps: decides what is offered. 0 or -EOPNOTSUPP. */
@@ -18,7 +19,9 @@ int thv_cpuid_init(void);
  * CPUID as @vcpu sees it now (OSXSAVE, APIC id, XSAVE sizes follow its state); NULL: vCPU 0 of a
  * new VM.
  */
-void thv_cpuid(struct thv_vcpu *vcpu, struct thv_cpuid *args);
+void thv_cpuid(const struct thv_vcpu *vcpu, u32 leaf, u32 subleaf, struct cpuid_regs *regs);
+/* The same, if it is what every vCPU sees at all times; else NULL */
+const struct cpuid_regs *thv_cpuid_fixed(u32 leaf, u32 subleaf);
 /* Is a feature offered? @feature: X86_FEATURE_*, of a word that CPUID has (not Linux's own). */
 bool thv_guest_has(unsigned int feature);
 

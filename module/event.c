@@ -286,7 +286,8 @@ static bool inject_one(struct thv_vcpu *vcpu, u32 blocking, int vector)
  * thv_events_inject - choose what the next entry delivers, and what to wait for.
  * @vcpu: the vCPU.
  *
- * Context: the vCPU's thread, loaded, interrupts off, directly before an entry.
+ * Context: the vCPU's thread, loaded, interrupts off, directly before an entry, if
+ * vcpu->look_for_events says so.
  */
 void thv_events_inject(struct thv_vcpu *vcpu)
 {
@@ -294,8 +295,6 @@ void thv_events_inject(struct thv_vcpu *vcpu)
 	int vector;
 	bool hold;
 
-	if (!vcpu->look_for_events)
-		return;
 	vcpu->look_for_events = false;
 	hold = thv_debugger_holds_interrupts(vcpu);
 	blocking = thv_backend->blocking(vcpu) | (hold ? THV_BLOCK_STI : 0);

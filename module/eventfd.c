@@ -280,6 +280,8 @@ static bool ring(struct thv_eventfds *eventfds, enum space space, u64 address, u
 	bool rung = false;
 	u32 i;
 
+	if (!rcu_access_pointer(eventfds->doorbells[space]))
+		return false;
 	rcu_read_lock();
 	doorbells = rcu_dereference(eventfds->doorbells[space]);
 	for (i = 0; doorbells && i < doorbells->count && !rung; i++) {

@@ -53,9 +53,16 @@ static struct file *open_vm(void *unused, void *args)
 	return thv_vm_open(args);
 }
 
-static long get_cpuid(void *unused, void *args)
+static long get_cpuid(void *unused, void *data)
 {
-	thv_cpuid(NULL, args);
+	struct thv_cpuid *args = data;
+	struct cpuid_regs regs;
+
+	thv_cpuid(NULL, args->leaf, args->subleaf, &regs);
+	args->eax = regs.eax;
+	args->ebx = regs.ebx;
+	args->ecx = regs.ecx;
+	args->edx = regs.edx;
 	return 0;
 }
 

@@ -208,8 +208,8 @@ TRACE_EVENT(thv_msr,
 );
 
 TRACE_EVENT(thv_cpuid,
-	TP_PROTO(const struct thv_vcpu *vcpu, const struct thv_cpuid *cpuid),
-	TP_ARGS(vcpu, cpuid),
+	TP_PROTO(const struct thv_vcpu *vcpu, u32 leaf, u32 subleaf, const struct cpuid_regs *regs),
+	TP_ARGS(vcpu, leaf, subleaf, regs),
 	TP_STRUCT__entry(
 		THV_VCPU_FIELDS
 		__field(u32, leaf)
@@ -221,12 +221,12 @@ TRACE_EVENT(thv_cpuid,
 	),
 	TP_fast_assign(
 		THV_VCPU_ASSIGN;
-		__entry->leaf = cpuid->leaf;
-		__entry->subleaf = cpuid->subleaf;
-		__entry->eax = cpuid->eax;
-		__entry->ebx = cpuid->ebx;
-		__entry->ecx = cpuid->ecx;
-		__entry->edx = cpuid->edx;
+		__entry->leaf = leaf;
+		__entry->subleaf = subleaf;
+		__entry->eax = regs->eax;
+		__entry->ebx = regs->ebx;
+		__entry->ecx = regs->ecx;
+		__entry->edx = regs->edx;
 	),
 	TP_printk("vm=%u vcpu=%u leaf=0x%x subleaf=0x%x eax=0x%x ebx=0x%x ecx=0x%x edx=0x%x",
 		  __entry->vm, __entry->vcpu, __entry->leaf, __entry->subleaf, __entry->eax,

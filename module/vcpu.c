@@ -250,14 +250,17 @@ void thv_vcpu_notify_eoi(struct thv_vcpu *vcpu, u8 vector)
 
 /* ---- into the guest ---- */
 
+/* need_resched() and signal_pending() in one look */
+#define LEAVE_FLAGS	(_TIF_NEED_RESCHED | _TIF_SIGPENDING | _TIF_NOTIFY_SIGNAL)
+
 /*
  * Is there something that this thread has to do before it may stay in the guest? Cheap: asked at
  * each entry.
  */
-static bool must_leave(struct thv_vcpu *vcpu)
+static __always_inline bool must_leave(struct thv_vcpu *vcpu)
 {
 	return READ_ONCE(vcpu->requests) || vcpu->mp_state != THV_MP_RUNNING ||
-	       need_resched() || signal_pending(current) || task_work_pending(current);
+	       (read_thread_flags() & LEAVE_FLAGS) || task_work_pending(current);
 }
 
 /*
@@ -276,6 +279,20 @@ static void load_debug_registers(const struct thv_vcpu *vcpu)
 }
 
 /*
+ * Time in the guest shall hold up nobody who waits for RCU. That is said once a jiffy: the host's tick,
+ * or where it has none RCU's own interrupt, ends a longer stay.
+ */
+static void tell_rcu(struct thv_vcpu *vcpu)
+{
+	unsigned long now = jiffies;
+
+	if (vcpu->rcu_told == now)
+		return;
+	vcpu->rcu_told = now;
+	rcu_note_context_switch(false);
+}
+
+/*
  * What entry and exit do not switch and interrupt handlers of the host may use: from here to
  * leave_guest_state() interrupts are off. The FPU registers have been the guest's since THV_RUN
  * began, unless the host used them since.
@@ -289,7 +306,8 @@ static void enter_guest_state(struct thv_vcpu *vcpu)
 	if (unlikely(vcpu->dr7_in_force & THV_DR7_ENABLED))
 		load_debug_registers(vcpu);
 	vtime_account_guest_enter();
-	rcu_note_context_switch(false);	/* time in the guest holds up nobody who waits for RCU */
+	tell_rcu(vcpu);
+	thv_backend->prepare(vcpu);
 }
 
 static void leave_guest_state(struct thv_vcpu *vcpu)
@@ -341,7 +359,8 @@ static __always_inline void enter_once(struct thv_vcpu *vcpu)
 static bool enter_and_handle(struct thv_vcpu *vcpu, enum thv_next *next)
 {
 	do {
-		thv_events_inject(vcpu);
+		if (vcpu->look_for_events)
+			thv_events_inject(vcpu);
 		enter_once(vcpu);
 		if (!thv_backend->handle_fast(vcpu, next))
 			return false;
@@ -366,7 +385,8 @@ static enum thv_next enter_guest(struct thv_vcpu *vcpu)
 		enter_guest_state(vcpu);
 		handled = enter_and_handle(vcpu, &next);
 		leave_guest_state(vcpu);
-		thv_backend->drain_log(vcpu);
+		if (vcpu->vm->features & THV_FEATURE_PML)
+			thv_backend->drain_log(vcpu);
 		/* A tick that broke off the guest is still to come, and is the guest's time */
 		if (!handled) {
 			local_irq_enable();
@@ -523,6 +543,8 @@ static int serve_requests(struct thv_vcpu *vcpu)
 {
 	int request, err;
 
+	if (!READ_ONCE(vcpu->requests))
+		return GO;
 	for (request = 0; request < ARRAY_SIZE(duties); request++) {
 		if (!test_and_clear_bit(request, &vcpu->requests))
 			continue;
@@ -568,7 +590,7 @@ static int become_ready(struct thv_vcpu *vcpu)
 		if (err != GO)
 			return err;
 	} while (READ_ONCE(vcpu->requests) || vcpu->mp_state != THV_MP_RUNNING);
-	return thv_events_acknowledge(vcpu) ? TO_USER : GO;
+	return READ_ONCE(vcpu->run->intr) && thv_events_acknowledge(vcpu) ? TO_USER : GO;
 }
 
 static int run_loop(struct thv_vcpu *vcpu)
@@ -603,7 +625,10 @@ static void completed(struct thv_vcpu *vcpu)
 	u32 blocking = thv_backend->blocking(vcpu);
 
 	vcpu->regs.rflags &= ~X86_EFLAGS_RF;
-	thv_backend->set_blocking(vcpu, blocking & ~(THV_BLOCK_STI | THV_BLOCK_MOVSS));
+	if (blocking & (THV_BLOCK_STI | THV_BLOCK_MOVSS)) {
+		thv_backend->set_blocking(vcpu, blocking & ~(THV_BLOCK_STI | THV_BLOCK_MOVSS));
+		vcpu->look_for_events = true;
+	}
 	if (vcpu->regs.rflags & X86_EFLAGS_TF)
 		thv_raise_db(vcpu, DR_STEP);
 	thv_debugger_completed(vcpu);
@@ -614,8 +639,7 @@ static int take_regs(struct thv_vcpu *vcpu)
 {
 	struct thv_run *run = vcpu->run;
 	u32 dirty = READ_ONCE(run->dirty);
-	u64 rflags;
-	int i;
+	u64 rflags, was;
 
 	if (!dirty)
 		return 0;
@@ -626,9 +650,9 @@ static int take_regs(struct thv_vcpu *vcpu)
 	if ((dirty & THV_DIRTY_RIP) && !thv_rflags_valid(rflags))
 		return -EINVAL;
 	thv_backend->read_regs(vcpu);
+	was = vcpu->regs.rflags;
 	if (dirty & THV_DIRTY_GPRS)
-		for (i = 0; i < THV_GPRS; i++)
-			vcpu->regs.gpr[i] = READ_ONCE(run->regs.gpr[i]);
+		memcpy(vcpu->regs.gpr, run->regs.gpr, sizeof(vcpu->regs.gpr));
 	if (dirty & THV_DIRTY_RIP) {
 		vcpu->regs.rip = READ_ONCE(run->regs.rip);
 		vcpu->regs.rflags = rflags | X86_EFLAGS_FIXED;
@@ -636,7 +660,8 @@ static int take_regs(struct thv_vcpu *vcpu)
 	thv_backend->write_regs(vcpu);
 	if (dirty & THV_DIRTY_COMPLETED)
 		completed(vcpu);
-	vcpu->look_for_events = true;
+	if ((was ^ vcpu->regs.rflags) & X86_EFLAGS_IF)
+		vcpu->look_for_events = true;
 	WRITE_ONCE(run->dirty, 0);
 	return 0;
 }

@@ -80,6 +80,7 @@ struct thv_vcpu {
 	int cpu;			/* that has it loaded or had it last; -1: none yet */
 	struct task_struct *thread;	/* in THV_RUN; read by spin.c, under RCU */
 	bool pushed_off;		/* ... and taken off its CPU, with more to do */
+	unsigned long rcu_told;		/* jiffies; the vCPU's thread only */
 	atomic_t mode;			/* enum thv_mode */
 	unsigned long requests;		/* bits of enum thv_request */
 	bool look_for_events;		/* something changed: thv_events_inject() has work */

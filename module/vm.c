@@ -336,7 +336,8 @@ int thv_vm_run_begin(struct thv_vm *vm)
 /* The thread runs the guest no more. */
 void thv_vm_run_end(struct thv_vm *vm)
 {
-	if (atomic_dec_and_test(&vm->running))
+	/* The barrier of atomic_dec_and_test() pairs with that of who goes to sleep */
+	if (atomic_dec_and_test(&vm->running) && waitqueue_active(&vm->state_wait))
 		wake_up_all(&vm->state_wait);
 }
 

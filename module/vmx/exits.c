@@ -19,9 +19,10 @@
 #include "reasons.h"
 #include "vmx.h"
 
+/* For exits that an instruction causes, of which the length is told (SDM 28.2.5) */
 static enum thv_next resume_past(struct vmx_vcpu *vmx)
 {
-	vmx_skip(&vmx->vcpu);
+	vmx_advance(vmx, vmread(VM_EXIT_INSTRUCTION_LEN));
 	return THV_NEXT_RESUME;
 }
 
@@ -88,9 +89,15 @@ static void deliver_again(struct vmx_vcpu *vmx, u32 word, u32 error, u32 length)
 	vmx->vcpu.look_for_events = true;
 }
 
-/* The exit broke into the delivery of an event (SDM 28.2.4). */
-static void note_broken_off(struct vmx_vcpu *vmx)
+/*
+ * Did the exit break into the delivery of an event? Exits that an instruction causes do not, nor those
+ * that wait for the end of one (SDM 28.2.4).
+ */
+void vmx_note_broken_off(struct vmx_vcpu *vmx)
 {
+	vmx->vectoring = vmread(IDT_VECTORING_INFO_FIELD);
+	if (likely(!(vmx->vectoring & VECTORING_INFO_VALID_MASK)))
+		return;
 	deliver_again(vmx, vmx->vectoring, IDT_VECTORING_ERROR_CODE, VM_EXIT_INSTRUCTION_LEN);
 	/* Injecting an NMI while NMIs are blocked would fail the entry (SDM 27.3.1.5) */
 	if (vmx->vcpu.events.reinject.type == THV_EVENT_NMI)
@@ -106,41 +113,29 @@ static void take_back(struct vmx_vcpu *vmx)
 {
 	u32 word = vmread(VM_ENTRY_INTR_INFO_FIELD);
 
-	vmx->vectoring = 0;
 	if (!(word & INTR_INFO_VALID_MASK))
 		return;
 	deliver_again(vmx, word, VM_ENTRY_EXCEPTION_ERROR_CODE, VM_ENTRY_INSTRUCTION_LEN);
 	vmwrite(VM_ENTRY_INTR_INFO_FIELD, 0);
 }
 
-/**
- * vmx_after_exit - what cannot wait until interrupts are on.
- * @vmx: the vCPU.
- *
- * Context: directly after the exit, interrupts off.
- */
-void vmx_after_exit(struct vmx_vcpu *vmx)
+/* There was no entry, and no exit but for the reason of that */
+void vmx_entry_failed(struct vmx_vcpu *vmx)
 {
-	u32 info;
+	if (vmx->reason != VMX_REASON_VMFAIL && (u16)vmx->reason == EXIT_REASON_MCE_DURING_VMENTRY)
+		machine_check();
+	take_back(vmx);
+}
 
-	if (unlikely(vmx->reason & VMX_EXIT_REASONS_FAILED_VMENTRY)) {
-		if (vmx->reason != VMX_REASON_VMFAIL &&
-		    (u16)vmx->reason == EXIT_REASON_MCE_DURING_VMENTRY)
-			machine_check();
-		take_back(vmx);
-		return;
-	}
-	vmx->launched = true;
-	if (vmx->reason == EXIT_REASON_EXCEPTION_NMI) {
-		info = vmread(VM_EXIT_INTR_INFO);
-		if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR)
-			host_nmi();
-		else if ((u8)info == X86_TRAP_MC)
-			machine_check();
-	}
-	vmx->vectoring = vmread(IDT_VECTORING_INFO_FIELD);
-	if (unlikely(vmx->vectoring & VECTORING_INFO_VALID_MASK))
-		note_broken_off(vmx);
+/* An exception in the guest, or an NMI, exited: the host's own do not wait until interrupts are on */
+void vmx_host_event(void)
+{
+	u32 info = vmread(VM_EXIT_INTR_INFO);
+
+	if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR)
+		host_nmi();
+	else if ((u8)info == X86_TRAP_MC)
+		machine_check();
 }
 
 /*
@@ -213,19 +208,33 @@ static enum thv_next exit_task_switch(struct vmx_vcpu *vmx)
 
 /* ---- instructions ---- */
 
-static enum thv_next exit_cpuid(struct vmx_vcpu *vmx)
+static enum thv_next answer_cpuid(struct vmx_vcpu *vmx, const struct cpuid_regs *regs)
 {
 	u64 *gpr = vmx->vcpu.regs.gpr;
-	struct thv_cpuid cpuid = { .leaf = gpr[THV_RAX], .subleaf = gpr[THV_RCX] };
+
+	trace_thv_cpuid(&vmx->vcpu, gpr[THV_RAX], gpr[THV_RCX], regs);
+	gpr[THV_RAX] = regs->eax;
+	gpr[THV_RBX] = regs->ebx;
+	gpr[THV_RCX] = regs->ecx;
+	gpr[THV_RDX] = regs->edx;
+	return resume_past(vmx);
+}
+
+static noinline enum thv_next answer_cpuid_as_of_now(struct vmx_vcpu *vmx)
+{
+	struct cpuid_regs regs;
+
+	thv_cpuid(&vmx->vcpu, vmx->vcpu.regs.gpr[THV_RAX], vmx->vcpu.regs.gpr[THV_RCX], &regs);
+	return answer_cpuid(vmx, &regs);
+}
+
+static enum thv_next exit_cpuid(struct vmx_vcpu *vmx)
+{
+	const struct cpuid_regs *fixed = thv_cpuid_fixed(vmx->vcpu.regs.gpr[THV_RAX],
+							 vmx->vcpu.regs.gpr[THV_RCX]);
 
 	thv_count(&vmx->vcpu, cpuid);
-	thv_cpuid(&vmx->vcpu, &cpuid);
-	trace_thv_cpuid(&vmx->vcpu, &cpuid);
-	gpr[THV_RAX] = cpuid.eax;
-	gpr[THV_RBX] = cpuid.ebx;
-	gpr[THV_RCX] = cpuid.ecx;
-	gpr[THV_RDX] = cpuid.edx;
-	return resume_past(vmx);
+	return fixed ? answer_cpuid(vmx, fixed) : answer_cpuid_as_of_now(vmx);
 }
 
 static enum thv_next exit_hlt(struct vmx_vcpu *vmx)
@@ -486,8 +495,8 @@ static const struct exit *exit_of(const struct vmx_vcpu *vmx)
 /* Under shadow paging other tables may stand for another EFER, and mmu_lock is none for interrupts off. */
 static bool needs_mmu_lock(const struct vmx_vcpu *vmx)
 {
-	return vmx_shadows(vmx) && (u16)vmx->reason == VMX_REASON_WRMSR &&
-	       (u32)vmx->vcpu.regs.gpr[THV_RCX] == MSR_EFER;
+	return (u16)vmx->reason == VMX_REASON_WRMSR &&
+	       (u32)vmx->vcpu.regs.gpr[THV_RCX] == MSR_EFER && vmx_shadows(vmx);
 }
 
 bool vmx_handle_fast(struct thv_vcpu *vcpu, enum thv_next *next)
@@ -495,8 +504,11 @@ bool vmx_handle_fast(struct thv_vcpu *vcpu, enum thv_next *next)
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	const struct exit *exit = exit_of(vmx);
 
-	if (!exit || !exit->fast || needs_mmu_lock(vmx))
+	if (!exit || !exit->fast || needs_mmu_lock(vmx)) {
+		if (likely(!(vmx->reason & VMX_EXIT_REASONS_FAILED_VMENTRY)))
+			vmx_note_broken_off(vmx);
 		return false;
+	}
 	*next = exit->handle(vmx);
 	return true;
 }
@@ -532,7 +544,8 @@ void vmx_exit_detail(struct thv_vcpu *vcpu, struct thv_exit_detail *detail)
 	if (reason == VMX_REASON_NONE)
 		return;
 	detail->qualification = vmread(EXIT_QUALIFICATION);
-	detail->vectoring = to_vmx(vcpu)->vectoring;
+	if (!(to_vmx(vcpu)->reason & VMX_EXIT_REASONS_FAILED_VMENTRY))
+		detail->vectoring = vmread(IDT_VECTORING_INFO_FIELD);
 	event = reason == VMX_REASON_EXCEPTION_NMI ? vmread(VM_EXIT_INTR_INFO) : 0;
 	detail->event = event & INTR_INFO_VALID_MASK ? event : 0;
 	if (!(detail->vectoring & VECTORING_INFO_VALID_MASK))

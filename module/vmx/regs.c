@@ -12,12 +12,11 @@ void vmx_read_regs(struct thv_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 
-	if (vmx->regs_read)
+	vmx_read_rip(vmx);
+	if (vmx->rsp_read)
 		return;
-	vcpu->regs.rip = vmread(GUEST_RIP);
-	vcpu->regs.rflags = vmread(GUEST_RFLAGS);
 	vcpu->regs.gpr[THV_RSP] = vmread(GUEST_RSP);
-	vmx->regs_read = true;
+	vmx->rsp_read = true;
 }
 
 /* The values go into the VMCS with the next entry. */
@@ -25,8 +24,9 @@ void vmx_write_regs(struct thv_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 
-	vmx->regs_read = true;
-	vmx->regs_dirty = true;
+	vmx->rip_read = true;
+	vmx->rsp_read = true;
+	vmx->regs_dirty = VMX_DIRTY_RIP | VMX_DIRTY_RFLAGS | VMX_DIRTY_RSP;
 }
 
 u64 vmx_gpr(struct vmx_vcpu *vmx, unsigned int number)
@@ -59,15 +59,6 @@ u32 vmx_cpl(void)
 	return FIELD_GET(THV_SEG_DPL, vmread(GUEST_SS_AR_BYTES));
 }
 
-u32 vmx_interruptibility(struct vmx_vcpu *vmx)
-{
-	if (!vmx->interruptibility_read) {
-		vmx->interruptibility = vmread(GUEST_INTERRUPTIBILITY_INFO);
-		vmx->interruptibility_read = true;
-	}
-	return vmx->interruptibility;
-}
-
 void vmx_set_interruptibility(struct vmx_vcpu *vmx, u32 value)
 {
 	if (value == vmx_interruptibility(vmx))
@@ -92,32 +83,32 @@ static u32 instruction_length(struct vmx_vcpu *vmx)
 	return length <= 15 ? length : 0;
 }
 
-/*
- * Past the instruction: RIP, the end of interrupt shadows, the single-step trap (SDM 6.8.3,
- * 18.3.1.4)
- */
+/* What seldom has to be done past an instruction: see vmx_advance() */
+void vmx_after_instruction(struct vmx_vcpu *vmx)
+{
+	struct thv_regs *regs = &vmx->vcpu.regs;
+
+	/* Outside 64-bit mode EIP wraps; seldom enough to look only then */
+	if (!vmx_long_mode(vmx))
+		regs->rip = (u32)regs->rip;
+	vmx_set_interruptibility(vmx, vmx_interruptibility(vmx) & ~(THV_BLOCK_STI | THV_BLOCK_MOVSS));
+	/* RFLAGS.RF ends with the instruction that it was for (SDM 18.3.1.1) */
+	if (regs->rflags & X86_EFLAGS_RF) {
+		regs->rflags &= ~X86_EFLAGS_RF;
+		vmx->regs_dirty |= VMX_DIRTY_RFLAGS;
+	}
+	if (regs->rflags & X86_EFLAGS_TF)
+		thv_raise_db(&vmx->vcpu, DR_STEP);
+}
+
 bool vmx_skip(struct thv_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	u32 length = instruction_length(vmx);
-	u64 old;
 
-	if (!length)
-		return false;
-	vmx_read_regs(vcpu);
-	old = vcpu->regs.rip;
-	vcpu->regs.rip += length;
-	/* Outside 64-bit mode EIP wraps; seldom enough to look only then */
-	if (unlikely((old ^ vcpu->regs.rip) >> 32) && !vmx_long_mode(vmx))
-		vcpu->regs.rip = (u32)vcpu->regs.rip;
-	/* RFLAGS.RF ends with the instruction that it was for (SDM 18.3.1.1) */
-	vcpu->regs.rflags &= ~X86_EFLAGS_RF;
-	vmx_write_regs(vcpu);
-	vmx_set_interruptibility(vmx, vmx_interruptibility(vmx) & ~(THV_BLOCK_STI | THV_BLOCK_MOVSS));
-	if (unlikely(vcpu->regs.rflags & X86_EFLAGS_TF))
-		thv_raise_db(vcpu, DR_STEP);
-	thv_debugger_completed(vcpu);
-	return true;
+	if (length)
+		vmx_advance(vmx, length);
+	return length;
 }
 
 /* ---- segments ---- */

@@ -65,13 +65,15 @@ void vmx_switch_cpu_on(void)
 			rdmsrl(switched[i], msrs->value[i]);
 }
 
-static void swap_msrs(const u64 from[VMX_SWITCHED], const u64 to[VMX_SWITCHED])
+/* (Without the tracepoint of wrmsrl(), which makes each write a call) */
+static __always_inline void swap_msrs(const u64 from[VMX_SWITCHED], const u64 to[VMX_SWITCHED])
 {
 	int i;
 
+#pragma GCC unroll 8
 	for (i = 0; i < VMX_SWITCHED; i++)
 		if (from[i] != to[i])
-			wrmsrl(switched[i], to[i]);
+			__wrmsr(switched[i], to[i], to[i] >> 32);
 }
 
 /* A preemption between note and write would do the write twice: no harm. */
@@ -127,18 +129,11 @@ static void restore_segments(const struct vmx_host *host, u64 gs_base)
 	}
 }
 
-/**
- * vmx_guest_msrs - bring the guest's MSRs into the processor.
- * @vmx: the vCPU.
- *
- * Context: before an entry, interrupts off. Done once between load and put.
- */
-void vmx_guest_msrs(struct vmx_vcpu *vmx)
+/* Bring the guest's MSRs into the processor. Done once between load and put. */
+static void guest_msrs(struct vmx_vcpu *vmx)
 {
 	struct cpu_msrs *msrs = this_cpu_ptr(&own);
 
-	if (vmx->guest_msrs)
-		return;
 	save_segments(&vmx->host);
 	msrs->value[VMX_KERNEL_GS_BASE] = current->thread.gsbase;
 	swap_msrs(msrs->value, vmx->msr);
@@ -159,7 +154,7 @@ static void host_msrs(struct vmx_vcpu *vmx)
 	if (!vmx->guest_msrs)
 		return;
 	/* SWAPGS changes it, no exit */
-	rdmsrl(MSR_KERNEL_GS_BASE, vmx->msr[VMX_KERNEL_GS_BASE]);
+	vmx->msr[VMX_KERNEL_GS_BASE] = __rdmsr(MSR_KERNEL_GS_BASE);
 	swap_msrs(vmx->msr, msrs->value);
 	restore_segments(&vmx->host, msrs->value[VMX_KERNEL_GS_BASE]);
 	load_fixmap_gdt(smp_processor_id());
@@ -261,35 +256,49 @@ static void displace_l1d(void)
 		p[i];
 }
 
-static void flush_l1d_cache(struct vmx_vcpu *vmx)
+/**
+ * vmx_flush_l1d - leave nothing in L1D that the guest may not see (L1TF).
+ * @vmx: the vCPU, whose flush_l1d says that host code has run: between two fast exits the host
+ *	touches nothing but the vCPU's own state.
+ */
+void vmx_flush_l1d(struct vmx_vcpu *vmx)
 {
-	/* Between two fast exits the host touched nothing but the vCPU's own state. */
-	if (!vmx->flush_l1d)
-		return;
 	vmx->flush_l1d = false;
+	if (!l1d_flush)
+		return;
 	if (l1d_pages)
 		displace_l1d();
 	else
 		wrmsrl(MSR_IA32_FLUSH_CMD, L1D_FLUSH);
 }
 
-/**
- * vmx_mitigations - what has to be done at this entry.
- * @vmx: the vCPU.
- *
- * Return: ENTER_* flags for thv_vmx_enter().
+/*
+ * IBRS of the first kind protects only from the moment it is written again. (The host's value
+ * follows the task, not what happens with interrupts off.)
  */
-u32 vmx_mitigations(struct vmx_vcpu *vmx)
+static void choose_barriers(struct vmx_vcpu *vmx)
 {
-	u32 flags = verw_flag;
+	bool spec_ctrl = boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL);
 
-	if (unlikely(l1d_flush))
-		flush_l1d_cache(vmx);
-	if (!boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL))
-		return flags;
-	/* IBRS of the first kind protects only from the moment it is written again */
-	if (vmx->vcpu.msr.spec_ctrl != vmx_host_spec_ctrl() ||
-	    cpu_feature_enabled(X86_FEATURE_KERNEL_IBRS))
-		flags |= ENTER_SPEC_CTRL;
-	return flags;
+	vmx->host.spec_ctrl = spec_ctrl ? this_cpu_read(x86_spec_ctrl_current) : 0;
+	vmx->barriers = verw_flag |
+		(spec_ctrl && cpu_feature_enabled(X86_FEATURE_KERNEL_IBRS) ? ENTER_SPEC_CTRL : 0);
+}
+
+/**
+ * vmx_prepare - what holds for all entries until interrupts are opened.
+ * @vcpu: the vCPU.
+ *
+ * An NMI that comes meanwhile leaves CR3, CR4 and the counters as it found them.
+ *
+ * Context: interrupts off.
+ */
+void vmx_prepare(struct thv_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+
+	if (!vmx->guest_msrs)
+		guest_msrs(vmx);
+	vmx_host_fields(vmx);
+	choose_barriers(vmx);
 }

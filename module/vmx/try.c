@@ -93,6 +93,7 @@ static void enter_once(struct vmx_vcpu *vmx, struct thv_debug_try *try)
 
 	vmwrite(PIN_BASED_VM_EXEC_CONTROL, vmx_caps.pin | PIN_BASED_VMX_PREEMPTION_TIMER);
 	vmwrite(VMX_PREEMPTION_TIMER_VALUE, 0);
+	thv_vmx_backend.prepare(vcpu);
 	thv_vmx_backend.enter(vcpu);
 	try->reason = vmx->reason;
 	try->entered = !(vmx->reason & VMX_EXIT_REASONS_FAILED_VMENTRY);
@@ -109,7 +110,8 @@ static void enter_once(struct vmx_vcpu *vmx, struct thv_debug_try *try)
 /* Translations under changed control registers may have been made for the delivery of an event */
 static void forget(struct vmx_vcpu *vmx)
 {
-	vmx->regs_read = false;
+	vmx->rip_read = false;
+	vmx->rsp_read = false;
 	vmx->interruptibility_read = false;
 	vmx_flush(&vmx->vcpu, THV_FLUSH_LINEAR);
 }

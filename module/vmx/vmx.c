@@ -100,7 +100,8 @@ static int vm_create(struct thv_vm *vm)
 /* An event goes into one entry; the processor clears the valid bit when it exits (SDM 28.2.4). */
 static void forget_exit(struct vmx_vcpu *vmx)
 {
-	vmx->regs_read = false;
+	vmx->rip_read = false;
+	vmx->rsp_read = false;
 	vmx->interruptibility_read = false;
 }
 
@@ -109,6 +110,23 @@ static bool real_mode_without_help(const struct vmx_vcpu *vmx)
 {
 	return !((vmx->vcpu.cr0 & X86_CR0_PE) ||
 		 (vmx->cpu2 & SECONDARY_EXEC_UNRESTRICTED_GUEST));
+}
+
+/* What cannot wait until interrupts are on */
+static __always_inline void after_exit(struct vmx_vcpu *vmx)
+{
+	if (unlikely(vmx->reason & VMX_EXIT_REASONS_FAILED_VMENTRY))
+		return vmx_entry_failed(vmx);
+	vmx->launched = true;
+	if (vmx->reason == EXIT_REASON_EXCEPTION_NMI)
+		vmx_host_event();
+}
+
+/* ENTER_* for an entry */
+static __always_inline u32 flags_of(const struct vmx_vcpu *vmx)
+{
+	return vmx->barriers | (vmx->launched ? ENTER_RESUME : 0) |
+	       (vmx->vcpu.msr.spec_ctrl != vmx->host.spec_ctrl ? ENTER_SPEC_CTRL : 0);
 }
 
 /**
@@ -121,16 +139,12 @@ static bool real_mode_without_help(const struct vmx_vcpu *vmx)
 static void enter(struct thv_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	u32 flags;
 	bool failed;
 
 	if (unlikely(real_mode_without_help(vmx))) {
 		vmx->reason = VMX_REASON_REAL_MODE;
-		vmx_after_exit(vmx);
-		return;
+		return vmx_entry_failed(vmx);
 	}
-	vmx_guest_msrs(vmx);
-	vmx_host_fields(vmx);
 	if (thv_steps_by_window(vcpu))
 		vmx_step_before(vmx);
 	vmx_write_dirty_regs(vmx);
@@ -138,15 +152,16 @@ static void enter(struct thv_vcpu *vcpu)
 		vmx_tlb_entering(vmx);
 	if (native_read_cr2() != vcpu->cr2)
 		native_write_cr2(vcpu->cr2);
-	flags = vmx_mitigations(vmx) | (vmx->launched ? ENTER_RESUME : 0);
+	if (unlikely(vmx->flush_l1d))
+		vmx_flush_l1d(vmx);
 
-	failed = thv_vmx_enter(vcpu->regs.gpr, &vmx->host.rsp, flags, vcpu->msr.spec_ctrl,
-			       vmx_host_spec_ctrl());
+	failed = thv_vmx_enter(vcpu->regs.gpr, &vmx->host.rsp, flags_of(vmx), vcpu->msr.spec_ctrl,
+			       vmx->host.spec_ctrl);
 
 	vcpu->cr2 = native_read_cr2();
 	forget_exit(vmx);
 	vmx->reason = unlikely(failed) ? VMX_REASON_VMFAIL : vmread(VM_EXIT_REASON);
-	vmx_after_exit(vmx);
+	after_exit(vmx);
 	if (thv_steps_by_window(vcpu))
 		vmx_step_after(vmx);
 	if (unlikely(vmx->host.debugctl))
@@ -261,6 +276,7 @@ const struct thv_backend thv_vmx_backend = {
 	.load = load,
 	.put = vmx_put,
 
+	.prepare = vmx_prepare,
 	.enter = enter,
 	.handle_fast = vmx_handle_fast,
 	.handle = vmx_handle,

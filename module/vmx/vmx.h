@@ -15,6 +15,7 @@
 #include <asm/vmx.h>
 #include "../vcpu.h"
 #include "../debug.h"
+#include "../debugger.h"
 
 /* ---- what asm/vmx.h lacks ---- */
 
@@ -92,6 +93,10 @@ enum vmx_switched {
 	VMX_SWITCHED
 };
 
+#define VMX_DIRTY_RIP		BIT(0)
+#define VMX_DIRTY_RFLAGS	BIT(1)
+#define VMX_DIRTY_RSP		BIT(2)
+
 struct vmx_host {		/* what the VMCS's host area and put() restore */
 	u64 cr3;
 	u64 cr4;
@@ -99,6 +104,7 @@ struct vmx_host {		/* what the VMCS's host area and put() restore */
 	u64 fs_base;
 	u64 perf_global_ctrl;
 	u64 debugctl;
+	u64 spec_ctrl;
 	u16 fs, gs, ds, es, ldt;
 };
 
@@ -118,9 +124,10 @@ struct vmx_vcpu {
 
 	/* the last exit; fields read when needed */
 	u32 reason;		/* as VM_EXIT_REASON, failure bit included; ~0 after VMfail */
-	u32 vectoring;		/* IDT-vectoring information */
-	bool regs_read;		/* vcpu->regs.{rip,rflags,rsp} are those of this exit */
-	bool regs_dirty;	/* ... and must be written before the next entry */
+	u32 vectoring;		/* IDT-vectoring information; not of fast exits */
+	bool rip_read;		/* vcpu->regs.{rip,rflags} are those of this exit */
+	bool rsp_read;		/* ... and RSP is */
+	u8 regs_dirty;		/* VMX_DIRTY_*: must be written before the next entry */
 
 	/* what the VMCS holds now, so that only changes are written */
 	u32 cpu;
@@ -141,6 +148,7 @@ struct vmx_vcpu {
 	u64 step_pending;	/* and its pending debug exceptions */
 
 	bool flush_l1d;		/* host code has run since the last entry: L1TF */
+	u32 barriers;		/* ENTER_*: those that each entry wants (switch.c) */
 	bool guest_msrs;	/* the guest's are in the processor */
 	u64 msr[VMX_SWITCHED];
 	struct vmx_host host;
@@ -170,13 +178,20 @@ static __always_inline u64 vmread(unsigned long field)
 	u64 value = 0;
 	bool failed = false;
 
+	if (!THV_DEBUG) {
+		asm volatile("1:	vmread %[field], %[value]\n"
+			     "2:\n"
+			     _ASM_EXTABLE(1b, 2b)
+			     : [value] "+r" (value) : [field] "r" (field) : "cc");
+		return value;
+	}
 	asm volatile("1:	vmread %[field], %[value]\n"
 		     "	setbe %[failed]\n"
 		     "2:\n"
 		     _ASM_EXTABLE(1b, 2b)
 		     : [value] "+r" (value), [failed] "+q" (failed)
 		     : [field] "r" (field) : "cc");
-	if (THV_DEBUG && failed)
+	if (failed)
 		vmx_field_error(field);
 	return value;
 }
@@ -185,27 +200,77 @@ static __always_inline void vmwrite(unsigned long field, u64 value)
 {
 	bool failed = false;
 
+	if (!THV_DEBUG) {
+		asm volatile("1:	vmwrite %[value], %[field]\n"
+			     "2:\n"
+			     _ASM_EXTABLE(1b, 2b)
+			     : : [value] "r" (value), [field] "r" (field) : "cc");
+		return;
+	}
 	asm volatile("1:	vmwrite %[value], %[field]\n"
 		     "	setbe %[failed]\n"
 		     "2:\n"
 		     _ASM_EXTABLE(1b, 2b)
 		     : [failed] "+q" (failed)
 		     : [value] "r" (value), [field] "r" (field) : "cc");
-	if (THV_DEBUG && failed)
+	if (failed)
 		vmx_field_error(field);
 }
 
 /* What handlers and callers changed of RIP, RFLAGS and RSP (regs.c) */
-static inline void vmx_write_dirty_regs(struct vmx_vcpu *vmx)
+static __always_inline void vmx_write_dirty_regs(struct vmx_vcpu *vmx)
 {
 	struct thv_regs *regs = &vmx->vcpu.regs;
 
-	if (!vmx->regs_dirty)
+	if (vmx->regs_dirty & VMX_DIRTY_RIP)
+		vmwrite(GUEST_RIP, regs->rip);
+	if (unlikely(vmx->regs_dirty & ~VMX_DIRTY_RIP)) {
+		if (vmx->regs_dirty & VMX_DIRTY_RFLAGS)
+			vmwrite(GUEST_RFLAGS, regs->rflags);
+		if (vmx->regs_dirty & VMX_DIRTY_RSP)
+			vmwrite(GUEST_RSP, regs->gpr[THV_RSP]);
+	}
+	vmx->regs_dirty = 0;
+}
+
+/* RIP and RFLAGS alone: most exits need no more */
+static __always_inline void vmx_read_rip(struct vmx_vcpu *vmx)
+{
+	if (vmx->rip_read)
 		return;
-	vmx->regs_dirty = false;
-	vmwrite(GUEST_RIP, regs->rip);
-	vmwrite(GUEST_RFLAGS, regs->rflags);
-	vmwrite(GUEST_RSP, regs->gpr[THV_RSP]);
+	vmx->vcpu.regs.rip = vmread(GUEST_RIP);
+	vmx->vcpu.regs.rflags = vmread(GUEST_RFLAGS);
+	vmx->rip_read = true;
+}
+
+static __always_inline u32 vmx_interruptibility(struct vmx_vcpu *vmx)
+{
+	if (!vmx->interruptibility_read) {
+		vmx->interruptibility = vmread(GUEST_INTERRUPTIBILITY_INFO);
+		vmx->interruptibility_read = true;
+	}
+	return vmx->interruptibility;
+}
+
+void vmx_after_instruction(struct vmx_vcpu *vmx);	/* regs.c */
+
+/*
+ * Past the instruction, of @length bytes, that caused this exit: RIP; the end of interrupt shadows, the
+ * single-step trap (SDM 6.8.3, 18.3.1.4).
+ */
+static __always_inline void vmx_advance(struct vmx_vcpu *vmx, u32 length)
+{
+	struct thv_regs *regs = &vmx->vcpu.regs;
+	u64 old;
+
+	vmx_read_rip(vmx);
+	old = regs->rip;
+	regs->rip += length;
+	vmx->regs_dirty |= VMX_DIRTY_RIP;
+	if (unlikely((old ^ regs->rip) >> 32 || regs->rflags & (X86_EFLAGS_RF | X86_EFLAGS_TF) ||
+		     vmx_interruptibility(vmx) & (THV_BLOCK_STI | THV_BLOCK_MOVSS)))
+		vmx_after_instruction(vmx);
+	thv_debugger_completed(&vmx->vcpu);
 }
 
 /*
@@ -264,11 +329,10 @@ void vmx_load(struct thv_vcpu *vcpu, int cpu);
 void vmx_put(struct thv_vcpu *vcpu);
 int vmx_switched_index(u32 msr);
 void vmx_set_switched(struct vmx_vcpu *vmx, int which, u64 value);
-void vmx_guest_msrs(struct vmx_vcpu *vmx);		/* before the first entry after a load */
-void vmx_host_fields(struct vmx_vcpu *vmx);		/* before each entry: CR3, CR4, ... */
+void vmx_prepare(struct thv_vcpu *vcpu);		/* the guest's MSRs, and host fields */
+void vmx_host_fields(struct vmx_vcpu *vmx);		/* CR3, CR4, ... */
 void vmx_switch_cpu_on(void);				/* notes this CPU's own values */
-static inline u64 vmx_host_spec_ctrl(void) { return this_cpu_read(x86_spec_ctrl_current); }
-u32 vmx_mitigations(struct vmx_vcpu *vmx);		/* before each entry; ENTER_* flags */
+void vmx_flush_l1d(struct vmx_vcpu *vmx);		/* the last thing before an entry */
 int vmx_mitigations_init(void);
 void vmx_mitigations_exit(void);
 
@@ -304,7 +368,6 @@ u32 vmx_cpl(void);
 u64 vmx_gpr(struct vmx_vcpu *vmx, unsigned int number);
 void vmx_set_gpr(struct vmx_vcpu *vmx, unsigned int number, u64 value);
 bool vmx_long_mode(struct vmx_vcpu *vmx);		/* 64-bit code is running */
-u32 vmx_interruptibility(struct vmx_vcpu *vmx);
 void vmx_set_interruptibility(struct vmx_vcpu *vmx, u32 value);
 bool vmx_skip(struct thv_vcpu *vcpu);
 
@@ -350,7 +413,9 @@ bool vmx_handle_fast(struct thv_vcpu *vcpu, enum thv_next *next);
 enum thv_next vmx_handle(struct thv_vcpu *vcpu);
 u32 vmx_exit_reason(struct thv_vcpu *vcpu);
 void vmx_exit_detail(struct thv_vcpu *vcpu, struct thv_exit_detail *detail);
-/* interrupts off: NMI, machine check, broken-off events */
-void vmx_after_exit(struct vmx_vcpu *vmx);
+/* Interrupts off; the first two directly after the exit */
+void vmx_entry_failed(struct vmx_vcpu *vmx);
+void vmx_host_event(void);
+void vmx_note_broken_off(struct vmx_vcpu *vmx);
 
 #endif
