@@ -239,8 +239,6 @@ static bool load_ramdisk(void)
 	int status = 0;
 	pid_t pid;
 
-	if (!access("/dev/ram0", F_OK))
-		return true;
 	snprintf(parameter, sizeof(parameter), "rd_size=%lu", SWAP_SIZE / 1024);
 	pid = fork();
 	if (!pid) {
@@ -251,11 +249,27 @@ static bool load_ramdisk(void)
 	return !status && !access("/dev/ram0", F_OK);
 }
 
+/* A disk in memory, brd's or zram's: whichever the host has built in, or else brd's module */
+static const char *ramdisk(void)
+{
+	char size[32];
+
+	snprintf(size, sizeof(size), "%lu", SWAP_SIZE);
+	if (!access("/dev/ram0", F_OK))
+		return "/dev/ram0";
+	if (host_write("/sys/block/zram0/disksize", size))
+		return "/dev/zram0";
+	return load_ramdisk() ? "/dev/ram0" : NULL;
+}
+
 bool host_swap(void)
 {
+	const char *disk;
+
 	if (host_read_field("/proc/meminfo", "SwapTotal:") > 0)
 		return true;
-	return load_ramdisk() && make_swap("/dev/ram0", SWAP_SIZE) && !swapon("/dev/ram0", 0);
+	disk = ramdisk();
+	return disk && make_swap(disk, SWAP_SIZE) && !swapon(disk, 0);
 }
 
 unsigned long host_page_out(u8 *mem, size_t size)
