@@ -40,7 +40,8 @@ def find_tokens(image):
         for index in range(end, end + 16):
             offsets = struct.unpack_from("<256H", image, index)
             start = at - offsets[0x30]
-            if offsets[0] == 0 and offsets[0x31] == offsets[0x30] + 2 and end - start > offsets[0xff]:
+            apart = [offset - offsets[0x30] for offset in offsets[0x30:0x3a]]
+            if offsets[0] == 0 and apart == [*range(0, 20, 2)] and end - start > offsets[0xff]:
                 tokens = [image[start + o:image.index(b"\0", start + o)].decode("latin1") for o in offsets]
                 return start, index + 512, tokens
         at = image.find(digits, at + 1)
