@@ -48,6 +48,9 @@ PLAIN_CPUS = ("athlon64_clawhammer", "athlon64_venice", "zambezi", "ryzen", "cor
 # The emulated clock advances by this many instructions a second, unless the host wants more.
 IPS = 20_000_000
 
+# How many stretches between two "xchg %bx, %bx" can be traced
+TRACED = 1000
+
 CHUNK = 64 * 1024               # boot.S reads the disk in these
 BOOT_PARAMS = 0x10000
 COMMAND_LINE = BOOT_PARAMS + 0x1000
@@ -62,6 +65,7 @@ plugin_ctrl: biosdev=0, extfpuirq=0, speaker=0, parallel=0, gameport=0, iodebug=
 cpu: model={cpu}, count=1:{cpus}:1, ips={ips}, quantum=32, reset_on_triple_fault=0, ignore_bad_msrs=1
 megs: {mem}
 clock: sync=none, time0=utc
+magic_break: enabled={magic}
 romimage: file=/usr/share/bochs/BIOS-bochs-latest
 vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
 vga: extension=vbe, update_freq=10
@@ -178,7 +182,7 @@ class Emulator:
     ended     readable when Bochs has ended
     """
 
-    def __init__(self, folder, cpu, cpus, mem, ips, errors):
+    def __init__(self, folder, cpu, cpus, mem, ips, errors, trace=False):
         check_installed()
         self.process = None
         self.terminal = None
@@ -186,10 +190,11 @@ class Emulator:
         self.events = fifo(folder / "events")
         self.log = fifo(folder / "log")
         listener = socket.create_server(("127.0.0.1", 0))
-        (folder / "go").write_text("c\n")                # Debian's Bochs starts in its debugger
+        # Debian's Bochs starts in its debugger. When a command there fails it waits for one.
+        (folder / "go").write_text("c\n" + (TRACED * "trace on\nc\ntrace off\nc\n" if trace else ""))
         (folder / "bochsrc").write_text(CONFIGURATION.format(
             cpu=cpu, cpus=cpus, mem=mem, ips=ips, folder=folder, port=listener.getsockname()[1],
-            errors="report" if errors else "ignore"))
+            errors="report" if errors else "ignore", magic=int(trace)))
         self.output, slave = pty.openpty()
         tty.setraw(slave)
         parent = os.getpid()
