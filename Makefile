@@ -8,6 +8,9 @@
 #: make test            that, and all that runs on the emulated test machines
 #: make test-all        that, and the guest on every processor in each way of translation
 #: make test-debug      the kselftests on a host kernel that watches (KASAN, lockdep and more)
+#: make bench           what thv's operations cost beside KVM's, on one emulated host (15 minutes)
+#: make bench-quick     of those, the exit path (4 minutes)
+#: make bench-record    of thv alone, written down as what make test expects
 #: make static          of make check, the static checks alone
 #: make install         module, launcher, manual page, completion and udev rule (as root)
 #: make uninstall       ... and out of it again
@@ -117,6 +120,20 @@ test-all: $(packages)
 test-debug: $(packages)
 	@scripts/test debug
 
+# On the test machine's host kernel
+run_bench := $(MAKE) module KDIR=/lib/modules/`selftests/machine/machine --kver`/build >&2 && \
+	 $(MAKE) -C selftests/bench >&2 && selftests/bench/bench
+
+bench: $(packages)
+	@scripts/guest >&2
+	@$(run_bench) --json $(OUT)/bench/bench.json --svg $(OUT)/bench/bench.svg
+
+bench-quick: $(packages)
+	@$(run_bench) --quick --json $(OUT)/bench/quick.json --svg $(OUT)/bench/quick.svg
+
+bench-record: $(packages)
+	@$(run_bench) --record
+
 # With DESTDIR only files are put in place; without, the system is told of them too.
 modules := $(DESTDIR)/lib/modules/$(RELEASE)/extra
 rules	:= $(DESTDIR)/etc/udev/rules.d
@@ -145,4 +162,4 @@ help:
 	@sed -n 's/^#: \{0,1\}//p' $(help_of)
 
 .PHONY: all module kernel-headers launcher packages run ran test test-all test-debug check static
-.PHONY: install uninstall clean help
+.PHONY: bench bench-quick bench-record install uninstall clean help
