@@ -120,19 +120,20 @@ test-all: $(packages)
 test-debug: $(packages)
 	@scripts/test debug
 
-# On the test machine's host kernel
-run_bench := $(MAKE) module KDIR=/lib/modules/`selftests/machine/machine --kver`/build >&2 && \
-	 $(MAKE) -C selftests/bench >&2 && selftests/bench/bench
+bench-built: $(packages)
+	@$(MAKE) module KDIR=/lib/modules/`selftests/machine/machine --kver`/build >&2
+	@$(MAKE) -C selftests/bench >&2
 
-bench: $(packages)
+bench: bench-built
+	@$(MAKE) launcher >&2
 	@scripts/guest >&2
-	@$(run_bench) --json $(OUT)/bench/bench.json --svg $(OUT)/bench/bench.svg
+	@selftests/bench/bench --json $(OUT)/bench/bench.json --svg $(OUT)/bench/bench.svg
 
-bench-quick: $(packages)
-	@$(run_bench) --quick --json $(OUT)/bench/quick.json --svg $(OUT)/bench/quick.svg
+bench-quick: bench-built
+	@selftests/bench/bench --quick --json $(OUT)/bench/quick.json --svg $(OUT)/bench/quick.svg
 
-bench-record: $(packages)
-	@$(run_bench) --record
+bench-record: bench-built
+	@selftests/bench/bench --record
 
 # With DESTDIR only files are put in place; without, the system is told of them too.
 modules := $(DESTDIR)/lib/modules/$(RELEASE)/extra
@@ -162,4 +163,4 @@ help:
 	@sed -n 's/^#: \{0,1\}//p' $(help_of)
 
 .PHONY: all module kernel-headers launcher packages run ran test test-all test-debug check static
-.PHONY: bench bench-quick bench-record install uninstall clean help
+.PHONY: bench bench-built bench-quick bench-record install uninstall clean help

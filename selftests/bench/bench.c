@@ -12,6 +12,7 @@
  *	machines	one CPU
  *	shadow		KVM was loaded with ept=0
  *	linux		one CPU; vmlinuz and guest.cpio are there, and debugfs is mounted
+ *	processors	two CPUs
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -30,6 +31,7 @@ static const struct {
 	{ "machines", machines, 0 },
 	{ "shadow", shadow_paging, VM_SHADOW },
 	{ "linux", linux_guest, 0 },
+	{ "processors", processors, 0 },
 	{}
 };
 

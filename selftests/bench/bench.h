@@ -31,7 +31,7 @@ struct row {
 };
 
 /* Each is ended by a row without a name */
-extern const struct row exit_path[], machines[], shadow_paging[], linux_guest[];
+extern const struct row exit_path[], machines[], shadow_paging[], linux_guest[], processors[];
 
 /* ---- guest.c ---- */
 

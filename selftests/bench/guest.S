@@ -14,6 +14,7 @@
 #define MSR_X2APIC_EOI		0x80b
 #define MSR_X2APIC_SVR		0x80f
 #define MSR_X2APIC_LVT_TIMER	0x832
+#define MSR_X2APIC_ICR		0x830
 #define MSR_X2APIC_SELF_IPI	0x83f
 
 #define APIC_X2APIC		0x400
@@ -170,6 +171,7 @@ samples doorbell_mmio
 
 entry handler
 	now	%r10
+	mov	%r10, HANDLED
 	mov	$MSR_X2APIC_EOI, %ecx
 	xor	%eax, %eax
 	xor	%edx, %edx
@@ -292,6 +294,51 @@ samples switch_space
 	mov	%rax, %cr3
 	mov	(%rbx), %rcx
 	end	switch_space
+
+/* ---- several processors ---- */
+
+/* From vCPU 0 to vCPU 1, each RSI ticks after the last */
+samples ipi
+	now	%r12
+	add	%r15, %r12
+1:	now	%rbx
+	cmp	%r12, %rbx
+	jb	1b
+	movq	$0, HANDLED
+	mov	$MSR_X2APIC_ICR, %ecx
+	magic
+	now	%r12
+	mov	$VECTOR, %eax
+	mov	$1, %edx
+	wrmsr
+1:	mov	HANDLED, %rbx
+	test	%rbx, %rbx
+	jz	1b
+	magic
+	sub	%r12, %rbx
+	take	%rbx
+	again	ipi
+
+entry spin
+	sti
+1:	cmpq	$0, STOP
+	je	1b
+	ret
+
+entry halt
+	sti
+1:	hlt
+	cmpq	$0, STOP
+	je	1b
+	ret
+
+/* For the host to compare with its own */
+entry publish
+	now	%rax
+	mov	%rax, PUBLISHED
+	cmpq	$0, STOP
+	je	publish
+	ret
 
 /* To user space, until it goes on no more */
 entry yield

@@ -7,6 +7,9 @@
 #define IDT		0x2000
 #define PML4		0x3000		/* PDPT, four PDs and the PT of SMALL behind it */
 #define PT		(PML4 + 0x6000)
+#define HANDLED		0xb000		/* when an interrupt was last handled, by whichever vCPU */
+#define STOP		0xb008		/* not 0: functions without an end return */
+#define PUBLISHED	0xb010		/* the guest's time-stamp counter */
 #define CODE		0x10000
 #define STACK		0x2fff8		/* the word there is where functions return to */
 #define STACK_NEXT	-0x8000		/* ... and from vCPU to vCPU */

@@ -32,6 +32,8 @@ def measure(hypervisors, groups, rows, cpus=1):
     command = [MACHINE, "--quiet", "--host", HOST, "--cpu", CPU, "--cpus", str(cpus), "--limit", str(LIMIT),
                "--module", "kvm_intel", "--log", BUILD / "console"]
     files = [stripped_module(), BUILD / "bench-thv", BUILD / "bench-kvm", HERE / "on-host"]
+    if "machines" in groups:
+        files += [TOP / "build/userspace/thv", BUILD / "start", BUILD / "first.bin"]
     if "linux" in groups:
         files += [TOP / "build/guest/vmlinuz", BUILD / "guest.cpio", BUILD / "programs"]
     for file in files:
