@@ -298,6 +298,11 @@ bool thv_doorbell_port(struct thv_vm *vm, u16 port, u32 length, u64 data)
 	return ring(vm->eventfds, PORT, port, length, data);
 }
 
+bool thv_doorbells_in_memory(struct thv_vm *vm)
+{
+	return rcu_access_pointer(vm->eventfds->doorbells[MEMORY]);
+}
+
 bool thv_doorbell_mmio(struct thv_vm *vm, u64 gpa)
 {
 	return ring(vm->eventfds, MEMORY, gpa, 0, 0);

@@ -50,6 +50,9 @@ int thv_ioeventfd(struct thv_vm *vm, const struct thv_ioeventfd *args);
  */
 bool thv_doorbell_port(struct thv_vm *vm, u16 port, u32 length, u64 data);
 
+/* Are there any? Else nobody need look. Any context. */
+bool thv_doorbells_in_memory(struct thv_vm *vm);
+
 /**
  * thv_doorbell_mmio() - does a guest's write to what is no memory ring a doorbell?
  * @vm: the VM.

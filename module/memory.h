@@ -56,6 +56,8 @@ enum thv_notice {
  * UNSUPPORTED). May sleep.
  */
 enum thv_next thv_memory_fault(struct thv_vcpu *vcpu, const struct thv_fault *fault);
+/* The same, as far as it can be done with interrupts off; false: nothing has been done */
+bool thv_memory_quick(struct thv_vcpu *vcpu, const struct thv_fault *fault);
 
 /* There is no page for an access, by no fault of the guest's: fills vcpu->run (MEMORY_FAULT). */
 enum thv_next thv_memory_no_page(struct thv_vcpu *vcpu, const struct thv_fault *fault, int err);

@@ -431,6 +431,27 @@ static void count_by_kind(struct thv_vcpu *vcpu, u32 access)
 }
 
 /**
+ * thv_memory_quick() - What can be done about a second-level fault with interrupts off: ring a doorbell.
+ * @vcpu: whose; loaded, and this is its thread.
+ * @fault: what it is about.
+ *
+ * Return: true, it has been, and the guest may go on; false, nothing has been done.
+ */
+bool thv_memory_quick(struct thv_vcpu *vcpu, const struct thv_fault *fault)
+{
+	struct thv_memory_map *map = &vcpu->vm->memory;
+	int idx = srcu_read_lock(&map->slots_srcu);
+	bool memory;
+
+	memory = thv_slots_find(thv_memory_slots(map), fault->gpa >> PAGE_SHIFT);
+	srcu_read_unlock(&map->slots_srcu, idx);
+	if (memory || !rings_doorbell(vcpu, fault))
+		return false;
+	count_by_kind(vcpu, fault->access);
+	return true;
+}
+
+/**
  * thv_memory_fault() - Answer a second-level fault.
  * @vcpu: whose; loaded, and this is its thread.
  * @fault: what it was about.

@@ -13,6 +13,7 @@
 #include "../cpuid.h"
 #include "../debugger.h"
 #include "../event.h"
+#include "../eventfd.h"
 #include "../hypercall.h"
 #include "../spin.h"
 #include "../trace.h"
@@ -324,10 +325,9 @@ static enum thv_next exit_io(struct vmx_vcpu *vmx)
 
 /* ---- memory ---- */
 
-static enum thv_next exit_ept_violation(struct vmx_vcpu *vmx)
+static struct thv_fault ept_fault(u64 qualification)
 {
-	u64 qualification = vmread(EXIT_QUALIFICATION);
-	struct thv_fault fault = {
+	return (struct thv_fault) {
 		.gpa = vmread(GUEST_PHYSICAL_ADDRESS),
 		.gla = vmread(GUEST_LINEAR_ADDRESS),
 		.access = (qualification & VMX_EPT_READ ? THV_ACCESS_READ : 0) |
@@ -337,9 +337,30 @@ static enum thv_next exit_ept_violation(struct vmx_vcpu *vmx)
 		.present = qualification & VMX_EPT_WAS_PRESENT,
 		.table = (qualification & VMX_EPT_GLA_VALID) && !(qualification & VMX_EPT_GLA_FINAL),
 	};
+}
+
+static enum thv_next exit_ept_violation(struct vmx_vcpu *vmx)
+{
+	u64 qualification = vmread(EXIT_QUALIFICATION);
+	struct thv_fault fault = ept_fault(qualification);
 
 	nmi_still_blocked(vmx, qualification);
 	return thv_memory_fault(&vmx->vcpu, &fault);
+}
+
+/* A doorbell needs no memory: interrupts may stay off */
+static bool ring_doorbell(struct vmx_vcpu *vmx)
+{
+	struct thv_fault fault;
+	u64 qualification;
+
+	if (!thv_doorbells_in_memory(vmx->vcpu.vm))
+		return false;
+	qualification = vmread(EXIT_QUALIFICATION);
+	if (!(qualification & VMX_EPT_WRITE) || qualification & VMX_NMI_UNBLOCKED)
+		return false;
+	fault = ept_fault(qualification);
+	return thv_memory_quick(&vmx->vcpu, &fault);
 }
 
 static enum thv_next exit_invlpg(struct vmx_vcpu *vmx)
@@ -392,6 +413,7 @@ static enum thv_next failed_entry(struct vmx_vcpu *vmx)
 struct exit {
 	enum thv_next (*handle)(struct vmx_vcpu *vmx);	/* NULL: @because */
 	bool fast;
+	bool (*quick)(struct vmx_vcpu *vmx);		/* asked first, as fast ones are; true: that was all */
 	const char *because;				/* the control that makes it impossible */
 };
 
@@ -447,7 +469,7 @@ static const struct exit exits[VMX_REASONS] = {
 	[VMX_REASON_EOI] = { FAST(vmx_exit_eoi) },
 	[VMX_REASON_GDTR_IDTR] = { NEVER("descriptor-table exiting is 0") },
 	[VMX_REASON_LDTR_TR] = { NEVER("descriptor-table exiting is 0") },
-	[VMX_REASON_EPT_VIOLATION] = { SLOW(exit_ept_violation) },
+	[VMX_REASON_EPT_VIOLATION] = { SLOW(exit_ept_violation), .quick = ring_doorbell },
 	[VMX_REASON_EPT_MISCONFIG] = { SLOW(exit_ept_misconfig) },
 	[VMX_REASON_INVEPT] = { FAST(raise_ud) },
 	[VMX_REASON_RDTSCP] = { NEVER("RDTSC exiting is 0") },
@@ -499,15 +521,22 @@ static bool needs_mmu_lock(const struct vmx_vcpu *vmx)
 	       (u32)vmx->vcpu.regs.gpr[THV_RCX] == MSR_EFER && vmx_shadows(vmx);
 }
 
+/* What a slow exit leaves to be done with interrupts off; true: and that was all */
+static noinline bool quick(struct vmx_vcpu *vmx, const struct exit *exit)
+{
+	if (likely(!(vmx->reason & VMX_EXIT_REASONS_FAILED_VMENTRY)))
+		vmx_note_broken_off(vmx);
+	return exit && exit->quick && exit->quick(vmx);
+}
+
 bool vmx_handle_fast(struct thv_vcpu *vcpu, enum thv_next *next)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	const struct exit *exit = exit_of(vmx);
 
 	if (!exit || !exit->fast || needs_mmu_lock(vmx)) {
-		if (likely(!(vmx->reason & VMX_EXIT_REASONS_FAILED_VMENTRY)))
-			vmx_note_broken_off(vmx);
-		return false;
+		*next = THV_NEXT_RESUME;
+		return quick(vmx, exit);
 	}
 	*next = exit->handle(vmx);
 	return true;
