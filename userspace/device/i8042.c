@@ -216,9 +216,7 @@ void i8042_type(struct i8042 *i8042, char character)
 
 /* ---- the state ------------------------------------------------------------------ */
 
-#define KEYBOARD(member, ...) \
-	{ .name = #member, .offset = offsetof(struct i8042, keyboard.member), \
-	  .size = sizeof(((struct i8042 *)0)->keyboard.member), ##__VA_ARGS__ }
+#define KEYBOARD(member, ...) STATE_NAMED(#member, struct i8042, keyboard.member, ##__VA_ARGS__)
 
 static const struct state_field fields[] = {
 	STATE(struct i8042, mode, .maximum = MODE_BITS),

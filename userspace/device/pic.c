@@ -330,8 +330,7 @@ u64 pic_access_elcr(void *device, u64 offset, u32 length, bool write, u64 value)
 /* ---- the state ------------------------------------------------------------ */
 
 #define CHIP(number, member, ...) \
-	{ .name = #member #number, .offset = offsetof(struct pic, chip[number].member), \
-	  .size = sizeof(((struct pic *)0)->chip[number].member), ##__VA_ARGS__ }
+	STATE_NAMED(#member #number, struct pic, chip[number].member, ##__VA_ARGS__)
 #define CHIP_FIELDS(number)						\
 	CHIP(number, irr), CHIP(number, isr), CHIP(number, imr),	\
 	CHIP(number, level), CHIP(number, elcr), CHIP(number, base),	\

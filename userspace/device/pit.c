@@ -291,8 +291,7 @@ bool pit_output(struct pit *pit, u32 channel)
 /* ---- the state: times are told as what has passed --------------------------- */
 
 #define CHANNEL(number, member, ...) \
-	{ .name = #member #number, .offset = offsetof(struct pit, channel[number].member), \
-	  .size = sizeof(((struct pit *)0)->channel[number].member), ##__VA_ARGS__ }
+	STATE_NAMED(#member #number, struct pit, channel[number].member, ##__VA_ARGS__)
 #define CHANNEL_FIELDS(number)								\
 	CHANNEL(number, mode, .maximum = 5), CHANNEL(number, access, .maximum = 3),	\
 	CHANNEL(number, bcd, .maximum = 1), CHANNEL(number, loaded, .maximum = 1),	\

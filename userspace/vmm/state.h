@@ -93,9 +93,10 @@ struct state_field {
 	u32 since;
 };
 
-#define STATE(type, member, ...) \
-	{ .name = #member, .offset = offsetof(type, member), .size = sizeof(((type *)0)->member), \
-	  ##__VA_ARGS__ }
+#define STATE(type, member, ...)	STATE_NAMED(#member, type, member, ##__VA_ARGS__)
+/* ... of a struct within, whose place is no name */
+#define STATE_NAMED(text, type, place, ...) \
+	{ .name = text, .offset = offsetof(type, place), .size = sizeof(((type *)0)->place), ##__VA_ARGS__ }
 #define STATE_BYTES(type, member, ...)	STATE(type, member, .bytes = true, ##__VA_ARGS__)
 
 /* ---- writing -------------------------------------------------------------- */
