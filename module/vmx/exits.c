@@ -413,7 +413,7 @@ static enum thv_next failed_entry(struct vmx_vcpu *vmx)
 struct exit {
 	enum thv_next (*handle)(struct vmx_vcpu *vmx);	/* NULL: @because */
 	bool fast;
-	bool (*quick)(struct vmx_vcpu *vmx);		/* asked first, as fast ones are; true: that was all */
+	bool (*quick)(struct vmx_vcpu *vmx);		/* asked first, interrupts off; true: all done */
 	const char *because;				/* the control that makes it impossible */
 };
 
