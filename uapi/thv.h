@@ -884,7 +884,7 @@ struct thv_exit_context {
 	__u64 cr3;
 	__u64 cr4;
 	__u64 efer;
-	__u64 seg_base[6];	/* by enum thv_segment_id */
+	__u64 seg_base[6];	/* by enum thv_segment_id; of 64-bit code 0 but for FS and GS */
 	__u64 pdptr[4];		/* with PAE paging */
 	__u32 code_bits;	/* 16, 32 or 64: the code segment's default */
 	__u32 cpl;

@@ -200,6 +200,17 @@ static u32 bits_of(u32 attributes)
 	return attributes & THV_SEG_DB ? 32 : 16;
 }
 
+/* Of CS and SS: the modes of code and stack */
+static void get_widths(struct thv_exit_context *context)
+{
+	u32 cs = vmread(GUEST_CS_AR_BYTES), ss = vmread(GUEST_SS_AR_BYTES);
+	bool long_mode = (context->efer & EFER_LMA) && (cs & THV_SEG_L);
+
+	context->cpl = FIELD_GET(THV_SEG_DPL, ss);
+	context->code_bits = long_mode ? 64 : bits_of(cs);
+	context->stack_bits = long_mode ? 64 : bits_of(ss);
+}
+
 void vmx_get_context(struct thv_vcpu *vcpu, struct thv_exit_context *context)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
@@ -209,15 +220,15 @@ void vmx_get_context(struct thv_vcpu *vcpu, struct thv_exit_context *context)
 	context->cr3 = vmx_cr3(vmx);
 	context->cr4 = vmx_cr4(vmx);
 	context->efer = vcpu->efer;
+	get_widths(context);
+	/* In 64-bit mode the others count as 0 (SDM 3.4.4) */
 	for (i = 0; i < ARRAY_SIZE(context->seg_base); i++)
-		context->seg_base[i] = vmread(SEGMENT(BASE, i));
+		context->seg_base[i] = context->code_bits == 64 && i < THV_FS ? 0 :
+				       vmread(SEGMENT(BASE, i));
 	if ((context->cr4 & X86_CR4_PAE) && !(vcpu->efer & EFER_LMA))
 		vmx_get_pdptrs(vmx, context->pdptr);
 	else
 		memset(context->pdptr, 0, sizeof(context->pdptr));
-	context->cpl = vmx_cpl();
-	context->code_bits = vmx_long_mode(vmx) ? 64 : bits_of(vmread(GUEST_CS_AR_BYTES));
-	context->stack_bits = context->code_bits == 64 ? 64 : bits_of(vmread(GUEST_SS_AR_BYTES));
 	context->reserved = 0;
 }
 

@@ -12,6 +12,7 @@
 #include "layout.h"
 #include "module/stats.h"
 #include "vmm/emulate.h"
+#include "vmm/translate.h"
 
 const char driver_name[] = "thv";
 
@@ -183,12 +184,27 @@ void vcpu_close(struct vcpu *vcpu)
 
 /* ---- running ---- */
 
+#define PHYS_BITS	36	/* the guest's tables need fewer */
+
+static int read_entry(void *opaque, __u64 gpa, __u64 *entry, unsigned int size)
+{
+	struct vcpu *vcpu = opaque;
+
+	if (gpa + size > vcpu->vm->size)
+		return -1;
+	*entry = size == 4 ? *(__u32 *)(vcpu->vm->memory + gpa) : *(__u64 *)(vcpu->vm->memory + gpa);
+	return 0;
+}
+
 /* As the launcher does it */
 static int translate(void *opaque, __u64 gla, __u32 access, __u64 *gpa, __u32 *error_code)
 {
 	struct thv_translate translate = { .gla = gla, .access = access };
 	struct vcpu *vcpu = opaque;
+	const struct translate_memory memory = { PHYS_BITS, read_entry, vcpu };
 
+	if (translate_here(vcpu->run, &memory, gla, access, gpa))
+		return 0;
 	MUST(ioctl(vcpu->fd, THV_TRANSLATE, &translate));
 	*gpa = translate.gpa;
 	*error_code = translate.error_code;

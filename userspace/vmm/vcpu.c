@@ -23,6 +23,7 @@
 #include "vmm/emulate.h"
 #include "vmm/hold.h"
 #include "vmm/machine.h"
+#include "vmm/translate.h"
 
 #define KICK		SIGUSR1
 #define APIC_ENABLED	(1ULL << 11)
@@ -84,11 +85,28 @@ static void on_io(struct vcpu *vcpu)
 
 /* ---- memory that is none ------------------------------------------------- */
 
+static int read_entry(void *opaque, __u64 gpa, __u64 *entry, unsigned int size)
+{
+	struct vcpu *vcpu = opaque;
+	const void *at = memory_look(&vcpu->machine->memory, gpa, size);
+
+	if (!at)
+		return -1;
+	*entry = size == 4 ? __atomic_load_n((const u32 *)at, __ATOMIC_ACQUIRE) :
+			     __atomic_load_n((const u64 *)at, __ATOMIC_ACQUIRE);
+	return 0;
+}
+
 static int on_translate(void *opaque, __u64 gla, __u32 access, __u64 *gpa, __u32 *error_code)
 {
 	struct vcpu *vcpu = opaque;
 	struct thv_translate translate = { .gla = gla, .access = access };
+	const struct translate_memory memory = {
+		vcpu->machine->info.guest_phys_bits, read_entry, vcpu,
+	};
 
+	if (translate_here(vcpu->run, &memory, gla, access, gpa))
+		return 0;
 	if (vcpu_translate(vcpu->fd, &translate) < 0) {
 		machine_end(vcpu->machine, END_MODULE, "vCPU %u: %s", vcpu->id, error_text());
 		translate.result = THV_TRANSLATE_GUEST_FAULT;
