@@ -778,14 +778,17 @@ TEST_F(slots, a_log_read_under_a_running_vcpu_loses_no_write)
 {
 	struct vcpu *vcpu = self->vcpu;
 	u64 bits, count, seen = 0;
-	int i;
+	int i, us = 300;
 
 	log_dirty(self, true);
 	guest_start(vcpu, guest_access_fill, GPA, PAGE, SIZE / PAGE, 1);
 	/* A signal after a while, again and again: the guest is somewhere in its loop */
-	alarm_us(thv_shadows() ? 3000 : 300);	/* time for a fault in between, at least */
 	for (i = 0; i < 1000; i++) {
-		int err = vcpu_run_once(vcpu);
+		int err;
+
+		if (i % 50 == 0)
+			alarm_us(us *= 2);	/* there has to be time for a fault in between */
+		err = vcpu_run_once(vcpu);
 
 		ASSERT_EQ(0, get_bits(self->vm, THV_GET_DIRTY, 1, &bits, &count));
 		seen |= bits;
