@@ -76,6 +76,7 @@ union thv_shadow_role {
  * @hash: with others whose @gfn hashes alike.
  * @lru: in thv_shadow.tables, or among the spares.
  * @unsync: in thv_shadow.unsync while it is out of step, else empty.
+ * @quiet: how often it was compared since, for one page, and had not changed.
  * @gfn: of the guest's table; of the first frame if direct.
  * @role: see there.
  * @roots: vCPUs that have it as a root: it stays.
@@ -92,6 +93,7 @@ struct thv_shadow_table {
 	u64 gfn;
 	union thv_shadow_role role;
 	u32 roots;
+	u32 quiet;
 	DECLARE_BITMAP(in_use, THV_TABLE_ENTRIES);
 	u64 *parents;
 	u64 *entries;

@@ -259,7 +259,7 @@ static int root(struct request *request, struct thv_shadow_table **table)
 	return 0;
 }
 
-/* From @table to the one below on the way; made and linked if it is not there. */
+/* From @table to the one below on the way; made and linked if it is not there, or another one. */
 static int descend(struct request *request, struct thv_shadow_table **table)
 {
 	struct thv_shadow *shadow = request->vcpu->vm->memory.shadow;
@@ -270,11 +270,18 @@ static int descend(struct request *request, struct thv_shadow_table **table)
 	int err;
 
 	want_table(request, *table, &want);
+	child = entry ? thv_shadow_child(entry) : NULL;
+	if (child && (child->gfn != want.gfn || child->role.word != want.role.word))
+		child = NULL;
+	/* What is there already may be outdated, as in a TLB: until the guest flushes */
+	if (child && (*table)->guest[index] == want.guest) {
+		*table = child;
+		return 0;
+	}
 	err = confirm(request, *table, index, want.guest);
 	if (err)
 		return err;
-	child = entry ? thv_shadow_child(entry) : NULL;
-	if (!child || child->gfn != want.gfn || child->role.word != want.role.word) {
+	if (!child) {
 		child = find_or_make(request, want.gfn, want.role);
 		if (!child)
 			return -EAGAIN;

@@ -119,6 +119,7 @@ static void into_step(struct thv_vm *vm, struct list_head *quiet)
 	}
 	list_for_each_entry_safe(table, next, quiet, unsync) {
 		list_del_init(&table->unsync);
+		table->quiet = 0;
 		compare(vm, table);
 	}
 }
@@ -195,6 +196,29 @@ static struct thv_shadow_table *table_at(struct thv_vcpu *vcpu, u64 gla, u32 lev
 	return table;
 }
 
+/* So often compared for nothing, a table is better kept from being written */
+#define QUIET	16
+
+/* Those above the lowest: has any of them changed? */
+static bool sync_upper(struct thv_vm *vm)
+{
+	struct thv_shadow_table *table, *next;
+	bool any = false, changed;
+	LIST_HEAD(quiet);
+
+	list_for_each_entry_safe(table, next, &vm->memory.shadow->unsync, unsync) {
+		if (table->role.level == 1)
+			continue;
+		changed = compare(vm, table);
+		any |= changed;
+		table->quiet = changed ? 0 : table->quiet + 1;
+		if (table->quiet >= QUIET)
+			list_move(&table->unsync, &quiet);
+	}
+	into_step(vm, &quiet);
+	return any;
+}
+
 /*
  * The entry of one page. All that INVLPG drops beside it is what the processor caches of upper
  * levels (SDM 4.10.4.1), hence those are compared whole. true: some of them have changed, and that
@@ -203,14 +227,11 @@ static struct thv_shadow_table *table_at(struct thv_vcpu *vcpu, u64 gla, u32 lev
 static bool sync_page(struct thv_vcpu *vcpu, u64 gla)
 {
 	struct thv_shadow *shadow = vcpu->vm->memory.shadow;
+	bool others = sync_upper(vcpu->vm);
 	struct thv_shadow_table *table;
 	u32 index = thv_shadow_index(gla, 1);
-	bool others = false;
 	u64 entry;
 
-	list_for_each_entry(table, &shadow->unsync, unsync)
-		if (table->role.level > 1)
-			others |= compare(vcpu->vm, table);
 	table = table_at(vcpu, gla, 1);
 	if (!table || list_empty(&table->unsync) || !table->entries[index])
 		return others;
