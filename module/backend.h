@@ -119,8 +119,9 @@ struct thv_backend {
 	 * What only other code of the host changes is looked at here, and then stays as it is.
 	 *
 	 * enter: one entry and one exit. Then the exit is handled: handle_fast with
-	 * interrupts still off answers false if it is none of its exits, and changed nothing;
-	 * handle runs with interrupts and preemption on.
+	 * interrupts still off answers false if it is none of its exits, and has done no more than
+	 * to note an event whose delivery the exit broke off; handle runs with interrupts and
+	 * preemption on.
 	 */
 	void (*prepare)(struct thv_vcpu *vcpu);
 	void (*enter)(struct thv_vcpu *vcpu);

@@ -94,7 +94,7 @@ static void deliver_again(struct vmx_vcpu *vmx, u32 word, u32 error, u32 length)
  * Did the exit break into the delivery of an event? Exits that an instruction causes do not, nor those
  * that wait for the end of one (SDM 28.2.4).
  */
-void vmx_note_broken_off(struct vmx_vcpu *vmx)
+static void note_broken_off(struct vmx_vcpu *vmx)
 {
 	vmx->vectoring = vmread(IDT_VECTORING_INFO_FIELD);
 	if (likely(!(vmx->vectoring & VECTORING_INFO_VALID_MASK)))
@@ -525,7 +525,7 @@ static bool needs_mmu_lock(const struct vmx_vcpu *vmx)
 static noinline bool quick(struct vmx_vcpu *vmx, const struct exit *exit)
 {
 	if (likely(!(vmx->reason & VMX_EXIT_REASONS_FAILED_VMENTRY)))
-		vmx_note_broken_off(vmx);
+		note_broken_off(vmx);
 	return exit && exit->quick && exit->quick(vmx);
 }
 

@@ -413,9 +413,8 @@ bool vmx_handle_fast(struct thv_vcpu *vcpu, enum thv_next *next);
 enum thv_next vmx_handle(struct thv_vcpu *vcpu);
 u32 vmx_exit_reason(struct thv_vcpu *vcpu);
 void vmx_exit_detail(struct thv_vcpu *vcpu, struct thv_exit_detail *detail);
-/* Interrupts off; the first two directly after the exit */
+/* Directly after the exit, interrupts off */
 void vmx_entry_failed(struct vmx_vcpu *vmx);
 void vmx_host_event(void);
-void vmx_note_broken_off(struct vmx_vcpu *vmx);
 
 #endif

@@ -106,22 +106,12 @@ entry hook_nest
 
 /* wait(n): spin with interrupts on until n events have come */
 entry wait
-	sti
-1:	cmp	%rdi, COUNT
-	jb	1b
-	cli
-	mov	COUNT, %rax
+	spin_until COUNT
 	ret
 
 /* wait_halted(n): the same in HLT */
 entry wait_halted
-1:	cli
-	cmp	%rdi, COUNT
-	jae	2f
-	sti
-	hlt
-	jmp	1b
-2:	mov	COUNT, %rax
+	halt_until COUNT
 	ret
 
 /* A moment with interrupts on: what can be delivered is */

@@ -298,28 +298,13 @@ entry ss_out_after
 	mov	COUNT, %rax
 	ret
 
-/* Disabled, a report, enabled: where the interrupt came is in the record */
-entry window
-	cli
-	report	$1
-	nop
-	sti
-	nop
-entry window_after
-	nop
-	cli
-	mov	COUNT, %rax
-	ret
+window_function
 
 /* ---- NMIs ---- */
 
 /* wait_nmis(n): until n have been handled; interrupts are on */
 entry wait_nmis
-	sti
-1:	cmp	%rdi, NMIS
-	jb	1b
-	cli
-	mov	NMIS, %rax
+	spin_until NMIS
 	ret
 
 /* Some instructions; where something injected comes before them */
@@ -331,11 +316,7 @@ entry plain
 
 /* wait_events(n), with interrupts on */
 entry wait_events
-	sti
-1:	cmp	%rdi, COUNT
-	jb	1b
-	cli
-	mov	COUNT, %rax
+	spin_until COUNT
 	ret
 
 /* ---- storms (threat 1) ---- */

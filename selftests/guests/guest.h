@@ -107,6 +107,44 @@
 	mov	VECTOR, %rax
 .endm
 
+/* RAX: @counter, once it is RDI at least; till then spin, with interrupts on */
+.macro spin_until counter
+	sti
+1:	cmp	%rdi, \counter
+	jb	1b
+	cli
+	mov	\counter, %rax
+.endm
+
+/* The same in HLT */
+.macro halt_until counter
+1:	cli
+	cmp	%rdi, \counter
+	jae	2f
+	sti
+	hlt
+	jmp	1b
+2:	mov	\counter, %rax
+.endm
+
+/*
+ * A function, "window": interrupts off, a report, on. RAX: how many events have come; where one came is
+ * in the record.
+ */
+.macro window_function
+entry window
+	cli
+	report	$1
+	nop
+	sti
+	nop
+entry window_after
+	nop
+	cli
+	mov	COUNT, %rax
+	ret
+.endm
+
 	.text
 stubs:
 .set vector, 0

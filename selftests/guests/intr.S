@@ -50,35 +50,14 @@ entry hook_eoi
 	wrmsr_edi X2APIC_EOI
 	ret
 
-/* Interrupts off, a report, on: how many events have come? */
-entry window
-	cli
-	report	$1
-	nop
-	sti
-	nop
-entry window_after
-	nop
-	cli
-	mov	COUNT, %rax
-	ret
+window_function
 
 /* (n): with interrupts on, until n events have come */
 entry wait
-	sti
-1:	cmp	%rdi, COUNT
-	jb	1b
-	cli
-	mov	COUNT, %rax
+	spin_until COUNT
 	ret
 
 /* (n): the same in HLT */
 entry halted
-1:	cli
-	cmp	%rdi, COUNT
-	jae	2f
-	sti
-	hlt
-	jmp	1b
-2:	mov	COUNT, %rax
+	halt_until COUNT
 	ret
