@@ -170,12 +170,13 @@ static void test_restore(void)
 	start();
 	fd = somebody();
 	say(text, LONG);
-	usleep(50000);
+	tap_check(poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 10000) == 1, "something of it arrives");
 	state_init(&state);
 	tap_ok(!state_save_devices(&driver_vm, &state), "saved in the midst of a text");
 	memcpy(memory, guest(0), DRIVER_MEMORY);
 	kept = driver;
-	while ((more = recv(fd, heard + got, LONG - got, MSG_DONTWAIT)) > 0 && got < 100000)
+	/* A third at most: the device goes on, so whoever asks for all may well get all */
+	while (got < LONG / 3 && (more = recv(fd, heard + got, LONG / 3 - got, MSG_DONTWAIT)) > 0)
 		got += more;
 	driver_end();
 	close(fd);
