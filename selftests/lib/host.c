@@ -319,7 +319,7 @@ u64 host_join(struct host_runner *runner)
 
 bool host_wait(const volatile u64 *word, u64 value)
 {
-	u64 end = now_us() + 4000000;
+	u64 end = now_us() + 4000000ull * test_patience();
 
 	while (*word < value) {
 		if (now_us() > end)

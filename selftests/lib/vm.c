@@ -504,6 +504,13 @@ void vcpu_enable_apic(struct vcpu *vcpu)
 	must_set(vcpu, THV_STATE_APIC, &apic);
 }
 
+int test_patience(void)
+{
+	const char *text = getenv("THV_TEST_PATIENCE");
+
+	return text && atoi(text) > 0 ? atoi(text) : 1;
+}
+
 u64 vm_counter(struct vm *vm, unsigned int counter)
 {
 	struct thv_vm_stats stats;

@@ -229,6 +229,9 @@ void alarm_us(u64 us);
 
 /* ---- for files that use the harness ---- */
 
+/* How many times its time a test may take: THV_TEST_PATIENCE of the environment, for a host that is slow */
+int test_patience(void);
+
 /* What the processor must have for this test, else it is skipped. In FIXTURE_SETUP, too. */
 #define REQUIRE(condition, ...)							\
 	do {									\
@@ -248,9 +251,15 @@ void alarm_us(u64 us);
 	}									\
 	int main(int argc, char **argv)						\
 	{									\
+		struct __fixture_metadata *f;					\
+		struct __test_metadata *t;					\
+										\
 		if (access("/dev/thv", F_OK))					\
 			ksft_exit_skip("there is no /dev/thv: load thv.ko\n");	\
 		more;								\
+		for (f = __fixture_list; f; f = f->next)			\
+			for (t = f->tests; t; t = t->next)			\
+				t->timeout *= test_patience();			\
 		return test_harness_run(argc, argv);				\
 	}
 
