@@ -3,6 +3,7 @@
 #ifndef BENCH_H
 #define BENCH_H
 
+#include <pthread.h>
 #include "driver.h"
 #include "guest_symbols.h"
 #include "layout.h"
@@ -49,12 +50,35 @@ void *pages(size_t size);
 void give_fresh(struct guest *guest, void *memory, size_t size);
 
 u64 *sample(struct guest *guest, u64 function, u64 count, u64 value);
-int compare_u64(const void *a, const void *b);
+/* Their median; it sorts them */
+double middle(u64 *samples, u64 count);
 /* Of @count samples, after a few that don't count */
 double median(struct guest *guest, u64 function, u64 count);
 /* Of a sample for each of @count pages of slot 1 */
 double mean(struct guest *guest, u64 function, u64 count);
 /* The ticks that taking a sample adds to it */
 double overhead(struct guest *guest);
+
+/* ---- threads.c: two CPUs. The first is ours, the second a vCPU's that runs in a thread of its own ---- */
+
+#define INTERRUPTS	51	/* samples */
+#define PAUSE		30000	/* ticks between them: long enough for a vCPU to halt, and the host to be done */
+
+struct thread {
+	pthread_t pthread;
+	struct guest *guest;
+	struct vcpu *vcpu;
+	u32 id;
+	u64 function;
+	u64 count, value;	/* for it */
+	bool ended;
+};
+
+void stay_on(int cpu);
+void thread_start(struct thread *thread);
+/* Of a function that ends by STOP alone */
+void thread_stop(struct thread *thread);
+/* From where @send is called to the handler; vCPU 0 is in @function, which ends by STOP */
+double from_outside(struct guest *guest, u64 function, void (*send)(void *opaque), void *opaque);
 
 #endif

@@ -113,22 +113,24 @@ u64 *sample(struct guest *guest, u64 function, u64 count, u64 value)
 	return at(guest->memory, SAMPLES);
 }
 
-int compare_u64(const void *a, const void *b)
+static int compare_u64(const void *a, const void *b)
 {
 	const u64 *x = a, *y = b;
 
 	return *x < *y ? -1 : *x > *y;
 }
 
-double median(struct guest *guest, u64 function, u64 count)
+double middle(u64 *samples, u64 count)
 {
-	u64 *samples;
-
-	count = at_most(count);
-	sample(guest, function, at_most(WARM_UP), 0);
-	samples = sample(guest, function, count, 0);
 	qsort(samples, count, sizeof(samples[0]), compare_u64);
 	return samples[count / 2];
+}
+
+double median(struct guest *guest, u64 function, u64 count)
+{
+	count = at_most(count);
+	sample(guest, function, at_most(WARM_UP), 0);
+	return middle(sample(guest, function, count, 0), count);
 }
 
 double mean(struct guest *guest, u64 function, u64 count)

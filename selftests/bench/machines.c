@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Rows that take longer, on one CPU: large pages, changing between guests, and what it takes to have one. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <x86intrin.h>
@@ -31,12 +30,6 @@ static double touch_2m(struct guest *guest, u64 function)
 }
 
 /* ---- two guests in one thread ---- */
-
-static double middle(u64 *samples, u64 count)
-{
-	qsort(samples, count, sizeof(samples[0]), compare_u64);
-	return samples[count / 2];
-}
 
 /* One after the other: half of what a round takes */
 static double turns(struct vcpu *one, struct vcpu *other)
