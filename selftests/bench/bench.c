@@ -13,6 +13,7 @@
  *	shadow		KVM was loaded with ept=0
  *	linux		one CPU; vmlinuz and guest.cpio are there, and debugfs is mounted
  *	processors	two CPUs
+ *	devices		two CPUs
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -32,6 +33,7 @@ static const struct {
 	{ "shadow", shadow_paging, VM_SHADOW },
 	{ "linux", linux_guest, 0 },
 	{ "processors", processors, 0 },
+	{ "devices", devices, 0 },
 	{}
 };
 

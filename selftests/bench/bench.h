@@ -32,7 +32,7 @@ struct row {
 };
 
 /* Each is ended by a row without a name */
-extern const struct row exit_path[], machines[], shadow_paging[], linux_guest[], processors[];
+extern const struct row exit_path[], machines[], shadow_paging[], linux_guest[], processors[], devices[];
 
 /* ---- guest.c ---- */
 
@@ -61,7 +61,7 @@ double overhead(struct guest *guest);
 
 /* ---- threads.c: two CPUs. The first is ours, the second a vCPU's that runs in a thread of its own ---- */
 
-#define INTERRUPTS	51	/* samples */
+#define INTERRUPTS	201	/* samples */
 #define PAUSE		30000	/* ticks between them: long enough for a vCPU to halt, and the host to be done */
 
 struct thread {

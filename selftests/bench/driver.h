@@ -44,6 +44,8 @@ u64 vm_exits(struct vm *vm);
 
 /* The interrupt VECTOR, for that vCPU */
 void vm_msi(struct vm *vm, u32 vcpu);
+/* ... whenever the eventfd is signalled. One of them in a VM */
+void vm_irqfd(struct vm *vm, int fd, u32 vcpu);
 
 /* In 64-bit mode; those after the first run as that does, without an INIT */
 struct vcpu *vcpu_create(struct vm *vm, u32 id);

@@ -297,13 +297,18 @@ samples switch_space
 
 /* ---- several processors ---- */
 
-/* From vCPU 0 to vCPU 1, each RSI ticks after the last */
-samples ipi
+/* The host shall be done with the last sample: RSI ticks */
+.macro pause_ticks
 	now	%r12
 	add	%r15, %r12
 1:	now	%rbx
 	cmp	%r12, %rbx
 	jb	1b
+.endm
+
+/* From vCPU 0 to vCPU 1 */
+samples ipi
+	pause_ticks
 	movq	$0, HANDLED
 	mov	$MSR_X2APIC_ICR, %ecx
 	magic
@@ -318,6 +323,25 @@ samples ipi
 	sub	%r12, %rbx
 	take	%rbx
 	again	ipi
+
+/* From a device's doorbell to the handler of its interrupt, which must not come between the last look and the HLT */
+samples request
+	pause_ticks
+	xor	%r10d, %r10d
+	mov	$HOLE_DOORBELL, %ebx
+	cli
+	magic
+	now	%r12
+	mov	%eax, (%rbx)
+1:	sti
+	hlt
+	cli
+	test	%r10, %r10
+	jz	1b
+	magic
+	sub	%r12, %r10
+	take	%r10
+	again	request
 
 entry spin
 	sti

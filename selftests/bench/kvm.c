@@ -17,6 +17,8 @@ const char driver_name[] = "kvm";
 #define CPUID_LEAVES	256
 #define TSS_PAGES	0xfffbd000	/* three pages KVM wants on Intel processors */
 #define IDENTITY_PAGE	0xfffbc000	/* ... and one more */
+#define IOAPIC_PINS	24
+#define MSI_GSI		IOAPIC_PINS	/* the first interrupt line that is no pin */
 
 struct vm {
 	int fd;
@@ -53,7 +55,7 @@ static void set_memory(struct vm *vm, u32 slot, u32 flags, u64 gpa, void *memory
 /* As thv has it: local APICs in the kernel, all else in user space */
 static void split_irqchip(struct vm *vm)
 {
-	struct kvm_enable_cap cap = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { 24 } };
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { IOAPIC_PINS } };
 
 	MUST(ioctl(vm->fd, KVM_ENABLE_CAP, &cap));
 }
@@ -128,9 +130,31 @@ void vm_doorbell_mmio(struct vm *vm, u64 gpa, int fd)
 
 void vm_msi(struct vm *vm, u32 vcpu)
 {
-	struct kvm_msi msi = { .address_lo = 0xfee00000 | vcpu << 12, .data = VECTOR };
+	struct kvm_msi msi = { .address_lo = APIC | vcpu << 12, .data = VECTOR };
 
 	MUST(ioctl(vm->fd, KVM_SIGNAL_MSI, &msi));
+}
+
+/* The table of lines is given as a whole: this one is all of it */
+static void route(struct vm *vm, u32 vcpu)
+{
+	struct kvm_irq_routing *table = calloc(1, sizeof(*table) + sizeof(table->entries[0]));
+
+	table->nr = 1;
+	table->entries[0] = (struct kvm_irq_routing_entry){
+		.gsi = MSI_GSI, .type = KVM_IRQ_ROUTING_MSI,
+		.u.msi = { .address_lo = APIC | vcpu << 12, .data = VECTOR },
+	};
+	MUST(ioctl(vm->fd, KVM_SET_GSI_ROUTING, table));
+	free(table);
+}
+
+void vm_irqfd(struct vm *vm, int fd, u32 vcpu)
+{
+	struct kvm_irqfd set = { .fd = fd, .gsi = MSI_GSI };
+
+	route(vm, vcpu);
+	MUST(ioctl(vm->fd, KVM_IRQFD, &set));
 }
 
 u64 vm_exits(struct vm *vm)

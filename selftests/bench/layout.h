@@ -15,6 +15,7 @@
 #define STACK_NEXT	-0x8000		/* ... and from vCPU to vCPU */
 #define SAMPLES		0x30000
 #define MAX_SAMPLES	8192
+#define BUFFER		0x40000		/* of a device's requests */
 #define OTHER_PML4	0x100000	/* an address space like the first */
 #define FRAMES		0x200000	/* of SMALL */
 #define MEMORY		0x400000	/* slot 0 */

@@ -101,11 +101,23 @@ void vm_doorbell_mmio(struct vm *vm, u64 gpa, int fd)
 	doorbell(vm, gpa, 0, 0, fd);
 }
 
+static struct thv_msi msi_to(u32 vcpu)
+{
+	return (struct thv_msi){ .address = APIC | vcpu << 12, .data = VECTOR };
+}
+
 void vm_msi(struct vm *vm, u32 vcpu)
 {
-	struct thv_msi msi = { .address = 0xfee00000 | vcpu << 12, .data = VECTOR };
+	struct thv_msi msi = msi_to(vcpu);
 
 	MUST(ioctl(vm->fd, THV_SIGNAL_MSI, &msi));
+}
+
+void vm_irqfd(struct vm *vm, int fd, u32 vcpu)
+{
+	struct thv_irqfd set = { .fd = fd, .msi = msi_to(vcpu) };
+
+	MUST(ioctl(vm->fd, THV_IRQFD, &set));
 }
 
 /* Control descriptors tell */
