@@ -40,6 +40,7 @@
 #define UPROBES(number)	((number) == 335 || (number) == 336)	/* no filter sees them (6.12) */
 #define VIOLATED	118
 #define FAILED		99
+#define ALL_KINDS	((1u << THREAD_KINDS) - 1)
 
 static const char *const kind_names[THREAD_KINDS] = {
 	[THREAD_MAIN] = "main",
@@ -382,7 +383,7 @@ static void old_descriptors(void)
 
 static void descriptors(void)
 {
-	static const struct sandbox_plan plan;
+	static const struct sandbox_plan plan = { .kinds = ALL_KINDS };
 	socklen_t size = sizeof(here);
 	int client = socket(AF_INET, SOCK_STREAM, 0);
 
@@ -399,6 +400,19 @@ static void descriptors(void)
 	close(listener);
 }
 
+static void other_kind(void)
+{
+	tap_is(sandbox_enter(THREAD_DEVICE, "device"), -1, "a thread of a kind that was not planned does not enter");
+	tap_is(sandbox_enter(THREAD_VCPU, "vCPU"), 0, "... one that was does");
+}
+
+static void planned(void)
+{
+	static const struct sandbox_plan plan = { .kinds = 1u << THREAD_VCPU };
+
+	in_sandbox(&plan, other_kind);
+}
+
 /* ---- a network of the guest's own ------------------------------------------- */
 
 static void named_file(void)
@@ -413,7 +427,7 @@ static void named_file(void)
 
 static void names(void)
 {
-	struct sandbox_plan plan = { .network = true };
+	struct sandbox_plan plan = { .kinds = ALL_KINDS, .network = true };
 	u32 i;
 
 	for (i = 0; i < SANDBOX_FILES; i++)
@@ -444,7 +458,7 @@ static void sentence(void)
 
 int main(void)
 {
-	static const struct sandbox_plan plan;
+	static const struct sandbox_plan plan = { .kinds = ALL_KINDS };
 	int null = open("/dev/null", O_WRONLY), saved = dup(STDERR_FILENO);
 
 	sandbox_offer(&offer);
@@ -463,6 +477,7 @@ int main(void)
 	in_sandbox(&plan, other_abi);
 	in_sandbox(&plan, process);
 	descriptors();
+	planned();
 	names();
 	return tap_done();
 }

@@ -142,7 +142,7 @@ int sandbox_close(const struct sandbox_plan *plan, int status)
 	/* Else free() opens /proc/sys/vm/overcommit_memory before it gives a thread's heap back */
 	mallopt(M_ARENA_MAX, 1);
 	end_status = status;
-	if (seccomp_prepare() || catch_violations())
+	if (seccomp_prepare(plan->kinds | 1u << THREAD_MAIN) || catch_violations())
 		return -1;
 	limit_resources(plan);
 	namespaces_leave(plan);

@@ -33,10 +33,12 @@
 
 /**
  * struct sandbox_plan - what this machine's devices need beyond the usual.
+ * @kinds: of its threads, 1 << enum thread_kind, besides THREAD_MAIN. A thread of another kind cannot enter.
  * @network: some thread of kind THREAD_NETWORK makes connections: the host's network stays.
  * @files: what such a thread opens, for reading.
  */
 struct sandbox_plan {
+	u32 kinds;
 	bool network;
 	const char *files[SANDBOX_FILES];
 	u32 count;
@@ -84,7 +86,7 @@ struct sandbox_call {
 
 extern const struct sandbox_call sandbox_calls[];
 
-int seccomp_prepare(void);			/* filters and names, for all kinds */
+int seccomp_prepare(u32 kinds);			/* filters */
 int seccomp_enter(enum thread_kind kind);
 const char *seccomp_call_name(int number);	/* in a signal handler, too */
 bool seccomp_offered(void);

@@ -10,7 +10,6 @@
 #include <linux/fs.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -352,37 +351,23 @@ bool seccomp_offered(void)
 
 /* ---- names ---------------------------------------------------------------- */
 
-#define NUMBERS	512	/* more than there are */
-
-static char *names[NUMBERS];
+static const char *const names[] = {
+#include "vmm/syscalls.h"
+};
 
 const char *seccomp_call_name(int number)
 {
-	return number >= 0 && number < NUMBERS && names[number] ? names[number] : "an unknown system call";
+	return number >= 0 && number < (int)ARRAY_SIZE(names) && names[number] ? names[number] : "an unknown system call";
 }
 
-static void find_names(void)
-{
-	char *name;
-	int i;
-
-	for (i = 0; i < NUMBERS; i++) {
-		name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, i);
-		if (asprintf(&names[i], "%s (system call %d)", name ? name : "something unknown", i) < 0)
-			names[i] = NULL;
-		free(name);
-	}
-}
-
-int seccomp_prepare(void)
+int seccomp_prepare(u32 kinds)
 {
 	int kind;
 
 	if (!seccomp_offered())
 		return error_set("this kernel has no seccomp filters, which keep a broken guest from the host; start it with a kernel that has, or use --sandbox off at your own risk");
-	find_names();
 	for (kind = 0; kind < THREAD_KINDS; kind++)
-		if (make_filter(kind))
+		if (kinds & 1u << kind && make_filter(kind))
 			return error_set("sandbox: no filter can be made of the table; a bug in thv, please report it");
 	return 0;
 }

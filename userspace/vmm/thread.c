@@ -22,6 +22,7 @@ void thread_start(struct machine *machine, struct thread *thread, enum thread_ki
 	};
 	snprintf(thread->name, sizeof(thread->name), "%s", name);
 	*end = thread;
+	machine->sandbox.kinds |= 1u << kind;
 }
 
 /* The CPU was there when the option was read; one that has gone since is not worth an end */
