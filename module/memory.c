@@ -675,6 +675,35 @@ int thv_read_guest(struct thv_vm *vm, u64 gpa, void *data, size_t len)
 	return each_piece(vm, gpa, data, len, read_piece);
 }
 
+/**
+ * thv_load_guest() - Read an entry of a guest's table, at once.
+ * @vm: the VM; it is the caller's process's.
+ * @gpa: from where; aligned to @size, and so never in two slots.
+ * @entry: out.
+ * @size: 4 or 8 bytes.
+ *
+ * Context: may sleep (and wait for a page of the launcher's).
+ * Return: 0, or -EFAULT: it is not readable memory.
+ */
+int thv_load_guest(struct thv_vm *vm, u64 gpa, u64 *entry, unsigned int size)
+{
+	struct thv_memory_map *map = &vm->memory;
+	const struct thv_slot *slot;
+	int idx, err = -EFAULT;
+
+	if (WARN_ON_ONCE(current->mm != vm->mm))
+		return -EFAULT;
+	idx = srcu_read_lock(&map->slots_srcu);
+	slot = thv_slots_find(thv_memory_slots(map), gpa >> PAGE_SHIFT);
+	if (slot) {
+		void __user *at = u64_to_user_ptr(thv_slot_hva(slot, gpa >> PAGE_SHIFT) + offset_in_page(gpa));
+
+		err = size == sizeof(u64) ? get_user(*entry, (u64 __user *)at) : get_user(*entry, (u32 __user *)at);
+	}
+	srcu_read_unlock(&map->slots_srcu, idx);
+	return err;
+}
+
 /* The guest cannot have seen it: its own writes to a table that is shadowed fault, ours do not */
 static void note_written(struct thv_memory_map *map, u64 first, u64 last)
 {

@@ -85,7 +85,10 @@ int thv_memory_map_private(struct thv_vm *vm, u64 gpa, struct page *page, bool w
 int thv_read_guest(struct thv_vm *vm, u64 gpa, void *data, size_t len);
 int thv_write_guest(struct thv_vm *vm, u64 gpa, const void *data, size_t len);
 
-/* An entry of the guest's tables, in one atomic step: 0, -EAGAIN (it is not @old), -EROFS or -EFAULT. */
+/*
+ * An entry of the guest's tables, in one step. The second changes it: -EAGAIN, it is not @old; -EROFS.
+ */
+int thv_load_guest(struct thv_vm *vm, u64 gpa, u64 *entry, unsigned int size);
 int thv_cmpxchg_guest(struct thv_vm *vm, u64 gpa, u64 old, u64 new, unsigned int size);
 
 /*

@@ -61,8 +61,7 @@ static void ask_for_table(struct request *request, u64 gpa, u32 access)
 
 static int read_entry(void *opaque, u64 gpa, u64 *entry, unsigned int size)
 {
-	*entry = 0;
-	return thv_read_guest(opaque, gpa, entry, size);
+	return thv_load_guest(opaque, gpa, entry, size);
 }
 
 static int update_entry(void *opaque, u64 gpa, u64 old, u64 new, unsigned int size)
@@ -102,12 +101,9 @@ static u32 access_of(u32 error, u32 cpl)
 /* The guest's entry of a level; NULL: the walk ended above, at a large page (or did not begin) */
 static const struct thv_translate_level *entry_at(const struct thv_walk *walk, u32 level)
 {
-	u32 i;
+	u32 i = walk->level[0].level - level;	/* from the top; none is below 0, none of nothing */
 
-	for (i = 0; i < walk->levels; i++)
-		if (walk->level[i].level == level)
-			return &walk->level[i];
-	return NULL;
+	return i < walk->levels ? &walk->level[i] : NULL;
 }
 
 /* ---- what an entry shall be ---- */
@@ -259,6 +255,16 @@ static int root(struct request *request, struct thv_shadow_table **table)
 	return 0;
 }
 
+/*
+ * Is what the entry leads to still right? It was made of this entry of the guest's and of the table's role, and both
+ * are what they were. It may be outdated, as in a TLB: until the guest flushes.
+ */
+static bool is_current(const struct request *request, const struct thv_shadow_table *table, u32 index)
+{
+	return table->entries[index] && !table->role.direct &&
+	       table->guest[index] == entry_at(&request->walk, table->role.level)->entry;
+}
+
 /* From @table to the one below on the way; made and linked if it is not there, or another one. */
 static int descend(struct request *request, struct thv_shadow_table **table)
 {
@@ -269,15 +275,14 @@ static int descend(struct request *request, struct thv_shadow_table **table)
 	struct want want;
 	int err;
 
+	if (is_current(request, *table, index)) {
+		*table = thv_shadow_child(entry);
+		return 0;
+	}
 	want_table(request, *table, &want);
 	child = entry ? thv_shadow_child(entry) : NULL;
 	if (child && (child->gfn != want.gfn || child->role.word != want.role.word))
 		child = NULL;
-	/* What is there already may be outdated, as in a TLB: until the guest flushes */
-	if (child && (*table)->guest[index] == want.guest) {
-		*table = child;
-		return 0;
-	}
 	err = confirm(request, *table, index, want.guest);
 	if (err)
 		return err;

@@ -17,8 +17,7 @@
 
 static int read_entry(void *opaque, u64 gpa, u64 *entry, unsigned int size)
 {
-	*entry = 0;
-	return thv_read_guest(opaque, gpa, entry, size);
+	return thv_load_guest(opaque, gpa, entry, size);
 }
 
 static int peek_entry(void *opaque, u64 gpa, u64 *entry, unsigned int size)
