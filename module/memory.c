@@ -675,6 +675,15 @@ int thv_read_guest(struct thv_vm *vm, u64 gpa, void *data, size_t len)
 	return each_piece(vm, gpa, data, len, read_piece);
 }
 
+static int load(const struct thv_slot *slot, u64 gpa, u64 *entry, unsigned int size)
+{
+	u64 hva = thv_slot_hva(slot, gpa >> PAGE_SHIFT) + offset_in_page(gpa);
+
+	if (size == sizeof(u64))
+		return get_user(*entry, (u64 __user *)u64_to_user_ptr(hva));
+	return get_user(*entry, (u32 __user *)u64_to_user_ptr(hva));
+}
+
 /**
  * thv_load_guest() - Read an entry of a guest's table, at once.
  * @vm: the VM; it is the caller's process's.
@@ -695,11 +704,8 @@ int thv_load_guest(struct thv_vm *vm, u64 gpa, u64 *entry, unsigned int size)
 		return -EFAULT;
 	idx = srcu_read_lock(&map->slots_srcu);
 	slot = thv_slots_find(thv_memory_slots(map), gpa >> PAGE_SHIFT);
-	if (slot) {
-		void __user *at = u64_to_user_ptr(thv_slot_hva(slot, gpa >> PAGE_SHIFT) + offset_in_page(gpa));
-
-		err = size == sizeof(u64) ? get_user(*entry, (u64 __user *)at) : get_user(*entry, (u32 __user *)at);
-	}
+	if (slot)
+		err = load(slot, gpa, entry, size);
 	srcu_read_unlock(&map->slots_srcu, idx);
 	return err;
 }

@@ -256,8 +256,8 @@ static int root(struct request *request, struct thv_shadow_table **table)
 }
 
 /*
- * Is what the entry leads to still right? It was made of this entry of the guest's and of the table's role, and both
- * are what they were. It may be outdated, as in a TLB: until the guest flushes.
+ * Is what the entry leads to still right? It was made of this entry of the guest's and of the
+ * table's role, and both are what they were. It may be outdated, as in a TLB: until the guest flushes.
  */
 static bool is_current(const struct request *request, const struct thv_shadow_table *table, u32 index)
 {
