@@ -42,7 +42,7 @@ static int somebody(void)
 
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s/console", path);
 	tap_check(!connect(fd, (struct sockaddr *)&address, sizeof(address)), "connecting: %s", strerror(errno));
-	usleep(20000);	/* until it is heard of */
+	usleep(100000);	/* until it is heard of */
 	return fd;
 }
 
@@ -101,7 +101,7 @@ static void test_bytes(void)
 	tap_ok(driver_interrupts(RECEIVE + 1), "the driver is told");
 	offer(4, 100);
 	close(fd);
-	usleep(20000);
+	usleep(100000);
 	fd = somebody();
 	tap_ok(ring_wait(&driver, TRANSMIT, say(text, 10)) == 0 && hear(fd, text, 10), "he may come back");
 	tap_ok(tap_held(), "(all could be connected and written)");
@@ -130,7 +130,7 @@ static void test_slow(void)
 	start();
 	offer(0, 100);
 	close(fd);
-	usleep(20000);
+	usleep(100000);
 	fd = somebody();
 	say(text, 20);
 	tap_ok(hear(fd, text, 20), "... and the console works again, from the start of its text");
