@@ -4,7 +4,9 @@
  * instructions. One program for each driver, so that the same is measured in the same way.
  *
  *	bench-thv, bench-kvm [-n SAMPLES] GROUP [ROW...]
+ *	bench-thv, bench-kvm start
  *
+ * The second is for start.c. The first
  * prints a line for each row of the group: driver, name, figure and title, a tabulator between them. With -n, fewer
  * samples are taken (for a trace, see profile). GROUP says what the host has to be like:
  *
@@ -87,6 +89,10 @@ int main(int argc, char **argv)
 	}
 	if (optind == argc)
 		fail("no group of rows is named");
+	if (!strcmp(argv[optind], "start")) {
+		start_least();
+		return 0;
+	}
 	while (groups[i].name && strcmp(groups[i].name, argv[optind]))
 		i++;
 	if (!groups[i].name)

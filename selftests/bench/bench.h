@@ -47,6 +47,9 @@ void *at(void *memory, u64 gpa);
 /* Memory in pages of 4 KiB, so that every bit of work is seen */
 void *pages(size_t size);
 /* The guest's slot 1 */
+/* The least machine there is: one byte on standard output once its guest's first instruction has come to user space */
+void start_least(void);
+
 void give_fresh(struct guest *guest, void *memory, size_t size);
 
 u64 *sample(struct guest *guest, u64 function, u64 count, u64 value);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * How long a launcher takes from its start to the guest's first instruction, which is an OUT to a debug
- * console on the launcher's standard output:
+ * How long a launcher takes from its start to the guest's first instruction, of which a byte on the launcher's standard
+ * output tells (thv's guest writes to a debug console):
  *
  *	start DRIVER ROW TITLE COMMAND...
  */
