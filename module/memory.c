@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Guest-physical memory: the slots, and what the module itself puts beside them. A slot says
- * which guest frames are which user memory; what of that is mapped, paging/ decides: fault.c
+ * which guest frames are which user memory; what of that is mapped, paging/ decides: map.c
  * maps, notifier.c takes back, touched.c keeps the books.
  *
  * The slots are one table, replaced as a whole at each change, so that a reader sees the old
@@ -436,7 +436,7 @@ static u64 merge_some(struct thv_tables *tables, u64 gfn, u64 end, unsigned int 
 
 /*
  * A log has ended: what it had cut may be large again. Where pieces are missing, or are scattered, the
- * next fault there does it, if the host has a large page (fault.c).
+ * next fault there does it, if the host has a large page (map.c).
  */
 static void merge_slot(struct thv_vm *vm, const struct thv_slot *slot)
 {

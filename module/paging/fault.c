@@ -5,18 +5,15 @@
  * page; or it is not, and the launcher is asked to act the device. Called by the vCPU's
  * thread, which is the launcher's: the address space at hand is the right one.
  *
- * Locks: none held on entry; mmu_lock taken for the moment of mapping. The protocol with the
+ * Locks: none held on entry; mmu_lock taken for the moment of mapping (map.c). The protocol with the
  * MMU notifier is told at the top of notifier.c.
  */
-#include <linux/cpu.h>
-#include <linux/io.h>
 #include <linux/mm.h>
-#include <linux/pgtable.h>
-#include "../compat.h"
 #include "../debug.h"
 #include "../eventfd.h"
 #include "../trace.h"
 #include "../vcpu.h"
+#include "map.h"
 
 /* ---- not memory: the launcher's turn ---- */
 
@@ -77,259 +74,21 @@ static enum thv_next not_memory(struct thv_vcpu *vcpu, const struct thv_fault *f
 
 /* ---- memory: ask the host, then map ---- */
 
-/* A page as the host gave it, with a reference, and whether it may be written through */
-struct host_page {
-	struct page *page;
-	bool writable;
-};
-
-/* The page, if the host's table has it and lets it be used in that way; a look, no more */
-static bool have_page(u64 hva, bool write, bool may_write, struct host_page *got)
-{
-	got->writable = may_write;
-	if (may_write && get_user_page_fast_only(hva, FOLL_WRITE, &got->page))
-		return true;
-	got->writable = false;
-	return !write && get_user_page_fast_only(hva, 0, &got->page);
-}
-
-/*
- * One page fault, with mmap_lock; 0: done, or not one that the launcher itself could have. That gets the
- * kernel's own sentence when the page is asked for.
- */
-static vm_fault_t fault_at(struct mm_struct *mm, unsigned long hva, unsigned int flags)
-{
-	unsigned long need = flags & FAULT_FLAG_WRITE ? VM_WRITE : VM_READ;
-	struct vm_area_struct *vma = vma_lookup(mm, hva);
-
-	if (!vma || !(vma->vm_flags & need) || vma->vm_flags & (VM_IO | VM_PFNMAP))
-		return 0;
-	return handle_mm_fault(vma, hva, flags, NULL);
-}
-
-/*
- * The page fault that the launcher would have at @hva; get_user_pages() comes to the same, in a thousand
- * instructions more. Any signal ends a wait (for a disk, for the owner of a userfaultfd).
- *
- * Return: 0, the page can be asked for (and may be refused); -EINTR.
- */
-static int fault_in(u64 hva, bool write)
-{
-	unsigned int flags = FAULT_FLAG_DEFAULT | (write ? FAULT_FLAG_WRITE : 0);
-	struct mm_struct *mm = current->mm;
-	vm_fault_t fault;
-
-	do {
-		if (mmap_read_lock_killable(mm))
-			return -EINTR;
-		fault = fault_at(mm, hva, flags);
-		if (!(fault & (VM_FAULT_RETRY | VM_FAULT_COMPLETED)))
-			mmap_read_unlock(mm);	/* else it has been dropped */
-		flags |= FAULT_FLAG_TRIED;
-	} while ((fault & VM_FAULT_RETRY) && !signal_pending(current));
-	return fault & VM_FAULT_RETRY ? -EINTR : 0;
-}
-
-/*
- * Ask for the page at @hva. A write breaks copy-on-write and merging (KSM); a read must not, or
- * nothing would ever stay merged. But where the host's own table lets the page be written
- * already, the guest may as well, and saves the second fault.
- *
- * What the host maps without a struct page behind it, or to a device (VM_PFNMAP, VM_IO), the
- * slow path refuses with -EFAULT, and so do we: its lifetime and its permissions are nobody's
- * to follow from outside (CVE-2021-22543). The launcher gets THV_EXIT_MEMORY_FAULT.
- */
-static int ask_host(u64 hva, bool write, bool may_write, struct host_page *got)
-{
-	unsigned int flags = FOLL_HWPOISON | THV_FOLL_INTERRUPTIBLE | (write ? FOLL_WRITE : 0);
-	long n;
-
-	if (have_page(hva, write, may_write, got))
-		return 0;
-	if (fault_in(hva, write))
-		return -EINTR;
-	if (have_page(hva, write, may_write, got))
-		return 0;
-	got->writable = write;
-	n = get_user_pages_unlocked(hva, 1, &got->page, flags);
-	if (n != 1)
-		return n < 0 ? n : -EFAULT;
-	return 0;
-}
-
-/*
- * By which level's entry does the host map @hva: 3, 1 GiB; 2, 2 MiB; 1? Only its table knows: a
- * huge page may be mapped in pieces. With interrupts off no table on the way can be freed; each
- * entry is read once, as it may change under us. That the answer still holds when it is used, the
- * caller's check of the notifier's sequence makes sure.
- */
-static unsigned int host_level(struct mm_struct *mm, unsigned long hva)
-{
-	unsigned int level = 1;
-	unsigned long flags;
-	pgd_t pgd;
-	p4d_t p4d;
-	pud_t pud;
-	pmd_t pmd;
-
-	local_irq_save(flags);
-	pgd = READ_ONCE(*pgd_offset(mm, hva));
-	if (pgd_none(pgd))
-		goto out;
-	p4d = READ_ONCE(*p4d_offset(&pgd, hva));
-	if (p4d_none(p4d) || !p4d_present(p4d))
-		goto out;
-	pud = READ_ONCE(*pud_offset(&p4d, hva));
-	if (pud_none(pud) || !pud_present(pud))
-		goto out;
-	if (pud_leaf(pud)) {
-		level = 3;
-		goto out;
-	}
-	pmd = READ_ONCE(*pmd_offset(&pud, hva));
-	if (!pmd_none(pmd) && pmd_present(pmd) && pmd_leaf(pmd))
-		level = 2;
-out:
-	local_irq_restore(flags);
-	return level;
-}
-
-/*
- * On some processors a large page that code is fetched from can be made to hang the machine, by a
- * guest that changes the page's size under its own feet (CVE-2018-12207). There, large pages
- * are not executable; the first fetch from one splits it, and it stays split until the host
- * takes it back.
- */
-bool thv_large_pages_hold_no_code(void)
-{
-	return boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT) && !cpu_mitigations_off();
-}
-
-/* Is an invalidation under way of anything in these user addresses? */
-static bool invalidating(const struct thv_memory_map *map, u64 start, u64 end)
-{
-	return map->invalidating && start < map->invalid_end && map->invalid_start < end;
-}
-
-/* Is a page of this size around @gfn the slot's in whole, and at an address that fits? */
-static bool fits(struct thv_vm *vm, const struct thv_slot *slot, u64 gfn, unsigned int level)
-{
-	u64 frames = thv_table_frames(level), first = gfn & ~(frames - 1);
-	u64 hva = thv_slot_hva(slot, first);
-
-	return first >= slot->gfn && first + frames <= slot->gfn + slot->pages &&
-	       !(hva & ((frames << PAGE_SHIFT) - 1)) &&
-	       !invalidating(&vm->memory, hva, hva + (frames << PAGE_SHIFT));
-}
-
-/*
- * Small pages in the way of a large one give way (thv_table_map()), but not where large ones hold no
- * code: there are small ones for that, and both would be made in turns.
- */
-static unsigned int level_for(struct thv_vm *vm, const struct thv_slot *slot, u64 gfn, u32 access)
-{
-	unsigned int level = thv_memory_largest(vm);
-
-	if (level == 1 || (slot->flags & THV_MEMORY_LOG_DIRTY) ||
-	    ((access & THV_ACCESS_EXECUTE) && thv_large_pages_hold_no_code()))
-		return 1;
-	level = min(level, host_level(vm->mm, thv_slot_hva(slot, gfn)));
-	while (level > 1 &&
-	       (!fits(vm, slot, gfn, level) ||
-		(thv_large_pages_hold_no_code() &&
-		 !thv_table_room(&vm->memory.tables, gfn, level))))
-		level--;
-	return level;
-}
-
-/* Has the host, or who changes slots, been at it since @seq was noted? */
-static bool stale(const struct thv_memory_map *map, u64 hva, unsigned long seq)
-{
-	lockdep_assert_held_write(&map->mmu_lock);
-	return map->seq != seq || invalidating(map, hva, hva + 1);
-}
-
-/* What the mapping may permit, which can be more than was asked for. */
-static u32 permitted(struct thv_memory_map *map, const struct thv_slot *slot,
-		     const struct host_page *got, unsigned int level, bool write)
-{
-	bool log_by_fault = (slot->flags & THV_MEMORY_LOG_DIRTY) && !map->tables.format->dirty;
-	u32 access = THV_ACCESS_READ;
-
-	if (!(slot->flags & THV_MEMORY_NOEXEC) && (level == 1 || !thv_large_pages_hold_no_code()))
-		access |= THV_ACCESS_EXECUTE;
-	if (got->writable && (write || !log_by_fault))
-		access |= THV_ACCESS_WRITE;
-	return access;
-}
-
-/*
- * What is writable counts as written, from now on: when the host cleans the page, it
- * write-protects it first, which the notifier hears of, and the next write comes by here again. To
- * wait for the dirty flag would be too late: at a zap the host may have written the page out.
- * (Accessed it is already: asking the host for it said so.)
- */
-static void tell_host_dirty(struct page *page)
-{
-	if (!PageReserved(page) && !PageDirty(page))
-		set_page_dirty(page);
-}
-
-/* Under mmu_lock, with @got not stale. The level it was mapped at, or -EAGAIN. */
-static int map_page(struct thv_vcpu *vcpu, const struct thv_slot *slot, u64 gfn,
-		    const struct host_page *got, u32 access)
-{
-	struct thv_memory_map *map = &vcpu->vm->memory;
-	const struct thv_table_format *format = map->tables.format;
-	unsigned int level = level_for(vcpu->vm, slot, gfn, access);
-	u64 inside = gfn & (thv_table_frames(level) - 1);
-	u32 allow = permitted(map, slot, got, level, access & THV_ACCESS_WRITE);
-	u64 leaf = page_to_phys(got->page) - (inside << PAGE_SHIFT);
-	int err;
-
-	leaf |= format->leaf(level, allow);
-	/* Where nobody logs, the processor need not find out that it is written */
-	if ((allow & THV_ACCESS_WRITE) && !slot->dirty)
-		leaf |= format->dirty;
-	err = thv_table_map(&map->tables, gfn - inside, level, leaf);
-	if (err)
-		return err;
-	if (allow & THV_ACCESS_WRITE)
-		tell_host_dirty(got->page);
-	if ((access & THV_ACCESS_WRITE) && slot->dirty && !format->dirty)
-		set_bit(gfn - slot->gfn, slot->dirty);
-	thv_count(vcpu, faults_mapped);
-	if (level > 1)
-		thv_count(vcpu, faults_huge);
-	return level;
-}
-
 /* The page is in the table, at this level; or -EAGAIN, or the host has said no. */
 static int resolve(struct thv_vcpu *vcpu, const struct thv_slot *slot, u64 gfn, u32 access,
 		   unsigned long seq)
 {
 	bool may_write = !(slot->flags & THV_MEMORY_READONLY);
-	struct thv_memory_map *map = &vcpu->vm->memory;
 	u64 hva = thv_slot_hva(slot, gfn);
-	struct host_page got;
+	struct thv_host_page got;
 	int err;
 
-	err = ask_host(hva, access & THV_ACCESS_WRITE, may_write, &got);
+	err = thv_host_ask(hva, access & THV_ACCESS_WRITE, may_write, &got);
 	if (err)
 		return err;
-	err = thv_memory_fill(map);
-	if (err)
-		goto out;
-
-	write_lock(&map->mmu_lock);
-	if (stale(map, hva, seq) || !thv_tables_ready(&map->tables))
-		err = -EAGAIN;
-	else
-		err = map_page(vcpu, slot, gfn, &got, access);
-	if (THV_DEBUG)
-		thv_memory_check(vcpu->vm, gfn);
-	write_unlock(&map->mmu_lock);
-out:
+	err = thv_memory_fill(&vcpu->vm->memory);
+	if (!err)
+		err = thv_map(vcpu, slot, gfn, &got, access, seq);
 	/* Not pinned: from here on the notifier is what keeps the mapping right */
 	put_page(got.page);
 	return err;

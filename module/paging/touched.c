@@ -108,7 +108,7 @@ bool thv_touched_used(const struct thv_tables *tables, u64 entry)
 	return entry & tables->format->accessed;
 }
 
-/* thv_tables_owner.removed. Dirty needs no telling: fault.c did when it mapped it writable. */
+/* thv_tables_owner.removed. Dirty needs no telling: map.c did when it mapped it writable. */
 static void page_removed(struct thv_tables *tables, const struct thv_gather *gather,
 			 u64 gfn, unsigned int level, u64 old)
 {
@@ -158,7 +158,7 @@ bool thv_touched_take(struct thv_tables *tables, struct thv_gather *gather, u64 
 
 #define HARVEST_FRAMES	(PAGE_SIZE * BITS_PER_BYTE)
 
-/* Written since last asked? Without flags in the tables, fault.c noted the first write. */
+/* Written since last asked? Without flags in the tables, map.c noted the first write. */
 static void harvest_dirty(struct thv_tables *tables, struct thv_gather *gather, u64 *entry,
 			  u64 gfn, unsigned int level, void *arg)
 {
@@ -179,7 +179,7 @@ static void harvest_accessed(struct thv_tables *tables, struct thv_gather *gathe
 		tell_host_accessed(tables, old);
 }
 
-/* A large page has no log (fault.c); one that is not mapped has no flag. */
+/* A large page has no log (map.c); one that is not mapped has no flag. */
 static void clear_dirty(struct thv_tables *tables, struct thv_gather *gather, u64 gfn)
 {
 	unsigned int level;

@@ -6,7 +6,7 @@
  * than a quick exit, so that who asks for the bitmap kicks the vCPUs out, and has it all.
  *
  * The flags are set once for each page until touched.c clears them. Pages of slots without a log are
- * mapped with the flag set (fault.c), and cost nothing here.
+ * mapped with the flag set (map.c), and cost nothing here.
  */
 #include "../paging/touched.h"
 #include "vmx.h"
