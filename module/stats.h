@@ -39,6 +39,7 @@
 	COUNTER(faults_refused,	"second-level faults for which the host gave no page")	\
 	COUNTER(faults_mapped,	"second-level faults answered with a page")	\
 	COUNTER(faults_huge,	"... of those, with a page of 2 MiB or 1 GiB")	\
+	COUNTER(faults_around,	"small pages mapped with a neighbour that was answered") \
 	COUNTER(faults_unparked, "second-level faults that only told of a page's use") \
 	COUNTER(tables,		"tables of the second level, at present")	\
 	COUNTER(splits,		"large pages cut into small ones")		\

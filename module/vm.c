@@ -574,7 +574,8 @@ static const struct {
 };
 
 #define KNOWN_FLAGS	(THV_VM_NO_VPID | THV_VM_NO_HUGE | THV_VM_NO_APICV | \
-			 THV_VM_NO_MONITOR_TRAP | THV_VM_NO_PML | THV_VM_NO_EPT_AD)
+			 THV_VM_NO_MONITOR_TRAP | THV_VM_NO_PML | THV_VM_NO_EPT_AD | \
+			 THV_VM_NO_FAULT_AROUND)
 
 /* What comes with EPT only: the processor says so (SDM 27.2.1.1), or it is about its tables */
 #define WITH_EPT (THV_FEATURE_EPT | THV_FEATURE_EPT_AD | THV_FEATURE_EPT_2M | THV_FEATURE_EPT_1G | \

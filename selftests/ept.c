@@ -25,6 +25,7 @@ FIXTURE(ept) {
 	struct vcpu *vcpu;
 	u8 *mem;
 	bool accessed;		/* the tables have flags */
+	bool around;		/* ... and pages come with their neighbours */
 	bool pml;
 	bool large;
 };
@@ -43,6 +44,10 @@ FIXTURE_VARIANT_ADD(ept, no_pml) {
 
 FIXTURE_VARIANT_ADD(ept, no_flags) {
 	.flags = THV_VM_NO_EPT_AD,
+};
+
+FIXTURE_VARIANT_ADD(ept, no_fault_around) {
+	.flags = THV_VM_NO_FAULT_AROUND,
 };
 
 static bool write_file(const char *path, const char *text)
@@ -80,6 +85,7 @@ FIXTURE_SETUP(ept)
 	self->vcpu = self->vm->vcpu;
 	used = features(self->vm);
 	self->accessed = used & THV_FEATURE_EPT_AD;
+	self->around = self->accessed && !(variant->flags & THV_VM_NO_FAULT_AROUND);
 	self->pml = used & THV_FEATURE_PML;
 	self->large = used & THV_FEATURE_EPT_2M;
 	self->mem = map_aligned(SIZE, HUGE);
@@ -306,6 +312,103 @@ TEST_F(ept, does_not_forget_a_write_to_a_page_that_was_asked_about)
 	fill(self, 1, 1);
 	EXPECT_EQ(1, take(self, THV_GET_DIRTY, &bits)) TH_LOG("the second write is lost");
 	EXPECT_EQ(BIT(1), bits.word[0]);
+}
+
+/* ---- neighbours ---- */
+
+#define AROUND 16	/* pages that may come with one of them */
+
+/* The host gets pages by writing to them */
+static void host_fill(FIXTURE_DATA(ept) *self, u64 first, u64 count)
+{
+	u64 page;
+
+	for (page = first; page < first + count; page++)
+		*(u64 *)(self->mem + page * PAGE) = page + 1;
+}
+
+TEST_F(ept, maps_what_the_host_has_beside_a_page)
+{
+	u64 mapped = COUNTER(faults_mapped), around = COUNTER(faults_around);
+
+	host_fill(self, 0, 5);
+	host_fill(self, 6, 2 * AROUND - 6);
+	touch(self, 3, 1);
+	EXPECT_EQ(mapped + 1, COUNTER(faults_mapped));
+	EXPECT_EQ(around + (self->around ? AROUND - 2 : 0), COUNTER(faults_around)) TH_LOG("all but 3 and 5");
+	EXPECT_EQ(5, guest_call(self->vcpu, guest_memory_load, GPA + 4 * PAGE));
+	touch(self, 0, 5);
+	fill(self, 6, AROUND - 6);
+	EXPECT_EQ(mapped + (self->around ? 1 : AROUND - 1), COUNTER(faults_mapped));
+	mapped = COUNTER(faults_mapped);
+	around = COUNTER(faults_around);
+	touch(self, 5, 1);
+	EXPECT_EQ(mapped + 1, COUNTER(faults_mapped)) TH_LOG("the host had not been asked for it");
+	EXPECT_EQ(around, COUNTER(faults_around));
+	touch(self, AROUND, 1);
+	EXPECT_EQ(mapped + 2, COUNTER(faults_mapped));
+	EXPECT_EQ(around + (self->around ? AROUND - 1 : 0), COUNTER(faults_around));
+}
+
+TEST_F(ept, maps_no_neighbour_beyond_the_slot)
+{
+	u64 gpa = GPA + SIZE + 5 * PAGE, around = COUNTER(faults_around);
+
+	host_fill(self, 0, PAGES);
+	ASSERT_EQ(0, vm_set_memory(self->vm, 2, 0, gpa, 3 * PAGE, self->mem + 509 * PAGE));
+	EXPECT_EQ(511, guest_call(self->vcpu, guest_memory_load, gpa + PAGE));
+	EXPECT_EQ(around + (self->around ? 2 : 0), COUNTER(faults_around));
+	EXPECT_EQ(510, guest_call(self->vcpu, guest_memory_load, gpa));
+	EXPECT_EQ(512, guest_call(self->vcpu, guest_memory_load, gpa + 2 * PAGE));
+	guest_start(self->vcpu, guest_memory_load, gpa + 3 * PAGE);
+	run_until(self->vcpu, THV_EXIT_MMIO);
+	EXPECT_EQ(gpa + 3 * PAGE, self->vcpu->run->mmio.gpa);
+}
+
+TEST_F(ept, does_not_call_a_neighbour_used_or_written)
+{
+	struct bits bits;
+
+	host_fill(self, 0, AROUND);
+	set_flags(self, THV_MEMORY_LOG_DIRTY);
+	take(self, THV_GET_ACCESSED, &bits);
+	touch(self, 3, 1);
+	EXPECT_EQ(1, take(self, THV_GET_ACCESSED, &bits));
+	EXPECT_EQ(BIT(3), bits.word[0]);
+	EXPECT_EQ(0, take(self, THV_GET_DIRTY, &bits));
+	fill(self, 4, 1);
+	EXPECT_EQ(1, take(self, THV_GET_ACCESSED, &bits));
+	EXPECT_EQ(BIT(4), bits.word[0]);
+	EXPECT_EQ(1, take(self, THV_GET_DIRTY, &bits));
+	EXPECT_EQ(BIT(4), bits.word[0]);
+}
+
+TEST_F(ept, takes_a_neighbour_back)
+{
+	host_fill(self, 0, AROUND);
+	touch(self, 3, 1);
+	ASSERT_EQ(0, madvise(self->mem + 4 * PAGE, PAGE, MADV_DONTNEED));
+	EXPECT_EQ(0, guest_call(self->vcpu, guest_memory_load, GPA + 4 * PAGE));
+	ASSERT_EQ(0, mprotect(self->mem + 5 * PAGE, PAGE, PROT_READ));
+	EXPECT_EQ(6, guest_call(self->vcpu, guest_memory_load, GPA + 5 * PAGE));
+	guest_start(self->vcpu, guest_memory_store, GPA + 5 * PAGE, 1);
+	run_until(self->vcpu, THV_EXIT_MEMORY_FAULT);
+}
+
+/* What the launcher has freed the host throws away, unless it was written: that is found out by a fault */
+TEST_F(ept, lets_the_host_know_of_a_write_to_a_neighbour)
+{
+	u64 pages = 64, writes;		/* so many that the host does not put off to note that they are free */
+
+	host_fill(self, 0, pages);
+	ASSERT_EQ(0, madvise(self->mem, pages * PAGE, MADV_FREE));
+	touch(self, 3, 1);
+	touch(self, 8, 1);
+	writes = COUNTER(faults_write);
+	fill(self, 8, 1);
+	EXPECT_EQ(writes + self->around, COUNTER(faults_write));
+	ASSERT_EQ(0, madvise(self->mem, pages * PAGE, MADV_PAGEOUT));
+	EXPECT_EQ(1, *(u64 *)(self->mem + 8 * PAGE)) TH_LOG("what the guest wrote is lost");
 }
 
 /* ---- sizes ---- */

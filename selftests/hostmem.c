@@ -97,11 +97,6 @@ static u64 wrong_for_host(u8 *mem, unsigned long pages, u64 value)
 	return count;
 }
 
-static u64 mapped(struct vm *vm)
-{
-	return vm_counter(vm, THV_STAT_faults_mapped);
-}
-
 /* ---- swap ---- */
 
 /* What the guest wrote is written out (it counts as dirty), and comes back when touched */
@@ -113,9 +108,9 @@ TEST_F(hostmem, swapped_out_comes_back_as_it_was)
 	for (round = 1; round < 4; round++) {
 		fill(self->vcpu, GPA, PAGES, round * 1000);
 		EXPECT_EQ(0, host_page_out(self->mem, SIZE)) TH_LOG("round %llu", round);
-		faults = mapped(self->vm);
+		faults = vm_mapped(self->vm);
 		EXPECT_EQ(0, wrong(self->vcpu, GPA, PAGES, round * 1000));
-		EXPECT_EQ(faults + PAGES, mapped(self->vm));
+		EXPECT_EQ(faults + PAGES, vm_mapped(self->vm));
 		EXPECT_EQ(0, wrong_for_host(self->mem, PAGES, round * 1000));
 	}
 }
@@ -143,9 +138,9 @@ TEST_F(hostmem, swapped_out_by_the_page_leaves_the_others_mapped)
 	for (i = 1; i < PAGES; i += 2)
 		EXPECT_EQ(0, host_page_out(self->mem + i * PAGE, PAGE));
 	EXPECT_EQ(PAGES / 2, host_resident(self->mem, SIZE));
-	faults = mapped(self->vm);
+	faults = vm_mapped(self->vm);
 	EXPECT_EQ(0, wrong(self->vcpu, GPA, PAGES, 1000));
-	EXPECT_EQ(faults + PAGES / 2, mapped(self->vm));
+	EXPECT_EQ(faults + PAGES / 2, vm_mapped(self->vm));
 }
 
 /* ---- merged ---- */
@@ -171,9 +166,9 @@ TEST_F(hostmem, merged_is_one_frame_until_it_is_written)
 		TH_LOG("reading takes merged pages apart");
 	/* Each write is a fault of its own, and changes one page */
 	EXPECT_TRUE(host_ksm_pause());
-	faults = mapped(self->vm);
+	faults = vm_mapped(self->vm);
 	fill(self->vcpu, GPA, PAGES / 2, 100);
-	EXPECT_EQ(faults + PAGES / 2, mapped(self->vm));
+	EXPECT_EQ(faults + PAGES / 2, vm_mapped(self->vm));
 	EXPECT_EQ(0, wrong_for_host(self->mem, PAGES / 2, 100));
 	for (i = PAGES / 2; i < PAGES; i++)
 		EXPECT_EQ(0x4b534d, load(self->vcpu, GPA + i * PAGE));
@@ -208,9 +203,9 @@ TEST_F(hostmem, dropped_from_the_table_is_still_in_the_file)
 	REQUIRE(variant->shared, "there is no file");
 	fill(self->vcpu, GPA, PAGES, 1000);
 	ASSERT_EQ(0, madvise(self->mem, SIZE, MADV_DONTNEED));
-	faults = mapped(self->vm);
+	faults = vm_mapped(self->vm);
 	EXPECT_EQ(0, wrong(self->vcpu, GPA, PAGES, 1000));
-	EXPECT_EQ(faults + PAGES, mapped(self->vm));
+	EXPECT_EQ(faults + PAGES, vm_mapped(self->vm));
 }
 
 /* ---- moved in the address space ---- */

@@ -332,14 +332,14 @@ TEST_F(memory, backed_by_huge_pages_is_mapped_by_huge_pages)
 	add_huge(_metadata, self->vm, GPA + HUGE);
 	load(self->vcpu, GUEST_DATA);
 	before = vm_counter(self->vm, THV_STAT_faults_huge);
-	faults = vm_counter(self->vm, THV_STAT_faults_mapped);
+	faults = vm_mapped(self->vm);
 	guest_call(self->vcpu, guest_memory_fill, GPA + HUGE, PAGE, HUGE / PAGE, 1);
 	if (huge) {
 		EXPECT_EQ(before + 1, vm_counter(self->vm, THV_STAT_faults_huge));
-		EXPECT_EQ(faults + 1, vm_counter(self->vm, THV_STAT_faults_mapped));
+		EXPECT_EQ(faults + 1, vm_mapped(self->vm));
 	} else {
 		EXPECT_EQ(0, vm_counter(self->vm, THV_STAT_faults_huge));
-		EXPECT_EQ(faults + HUGE / PAGE, vm_counter(self->vm, THV_STAT_faults_mapped));
+		EXPECT_EQ(faults + HUGE / PAGE, vm_mapped(self->vm));
 	}
 	EXPECT_EQ(1 + 511, load(self->vcpu, GPA + HUGE + 511 * PAGE));
 }

@@ -182,6 +182,28 @@ int thv_host_ask(u64 hva, bool write, bool may_write, struct thv_host_page *got)
 }
 
 /**
+ * thv_host_have() - Take pages, one after the other, as far as the host's table has them; a look, no more.
+ * @hva: the first one's address.
+ * @count: how many.
+ * @may_write: rather such as may be written through.
+ * @pages: out; the caller puts them.
+ * @writable: out: may they?
+ *
+ * Context: any.
+ * Return: how many there are from @hva on, all of them writable or none.
+ */
+unsigned int thv_host_have(u64 hva, unsigned int count, bool may_write, struct page **pages,
+			   bool *writable)
+{
+	int got = may_write ? get_user_pages_fast_only(hva, count, FOLL_WRITE, pages) : 0;
+
+	*writable = got > 0;
+	if (got <= 0)
+		got = get_user_pages_fast_only(hva, count, 0, pages);
+	return max(got, 0);
+}
+
+/**
  * thv_host_tell_dirty() - Count a page as written.
  * @page: it; with a reference, or mapped.
  *
@@ -193,4 +215,20 @@ void thv_host_tell_dirty(struct page *page)
 {
 	if (!PageReserved(page) && !PageDirty(page))
 		set_page_dirty(page);
+}
+
+/**
+ * thv_host_writes_out() - Is it all the same to the host whether a page counts as written?
+ * @page: it.
+ *
+ * It is, if the page does already, or if there is no copy of it and the host would have to write it to swap
+ * before its frame can be another's. It is not for a page that the launcher has freed (MADV_FREE), or
+ * that has come back from swap and not been written since.
+ */
+bool thv_host_writes_out(struct page *page)
+{
+	struct folio *folio = page_folio(page);
+
+	return folio_test_dirty(folio) ||
+	       (folio_test_anon(folio) && folio_test_swapbacked(folio) && !folio_test_swapcache(folio));
 }

@@ -629,6 +629,38 @@ int thv_table_map(struct thv_tables *tables, u64 gfn, unsigned int level, u64 le
 }
 
 /**
+ * thv_table_vacant() - Which of a few entries of one table stand for nothing?
+ * @tables: the tree.
+ * @entries: the first.
+ * @count: how many; at most as a long has bits.
+ *
+ * Return: a bit for each.
+ */
+unsigned long thv_table_vacant(const struct thv_tables *tables, const u64 *entries,
+			       unsigned int count)
+{
+	unsigned long vacant = 0;
+	unsigned int i;
+
+	for (i = 0; i < count; i++)
+		if (!(READ_ONCE(entries[i]) & tables->format->present))
+			vacant |= BIT(i);
+	return vacant;
+}
+
+/**
+ * thv_table_add() - Put a small page in where there is nothing.
+ * @tables: the tree.
+ * @entry: a vacant one, in a table of small pages.
+ * @leaf: what becomes of it.
+ */
+void thv_table_add(struct thv_tables *tables, u64 *entry, u64 leaf)
+{
+	account(tables, leaf, 1);
+	WRITE_ONCE(*entry, leaf);
+}
+
+/**
  * thv_table_find() - Where the page that a frame is in has its entry.
  * @tables: the tree.
  * @gfn: the frame.

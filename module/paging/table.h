@@ -154,6 +154,9 @@ bool thv_tables_ready(const struct thv_tables *tables);
 
 bool thv_table_room(const struct thv_tables *tables, u64 gfn, unsigned int level);
 int thv_table_map(struct thv_tables *tables, u64 gfn, unsigned int level, u64 leaf);
+unsigned long thv_table_vacant(const struct thv_tables *tables, const u64 *entries,
+			       unsigned int count);
+void thv_table_add(struct thv_tables *tables, u64 *entry, u64 leaf);
 void thv_table_each(struct thv_tables *tables, struct thv_gather *gather, u64 first, u64 last,
 		    thv_leaf_fn fn, void *arg);
 void thv_table_zap(struct thv_tables *tables, struct thv_gather *gather, u64 first, u64 last);

@@ -519,6 +519,11 @@ u64 vm_counter(struct vm *vm, unsigned int counter)
 	return stats.counter[counter];
 }
 
+u64 vm_mapped(struct vm *vm)
+{
+	return vm_counter(vm, THV_STAT_faults_mapped) + vm_counter(vm, THV_STAT_faults_around);
+}
+
 u32 vcpu_page_level(struct vcpu *vcpu, u64 gla)
 {
 	struct thv_translate t = { .gla = gla };

@@ -164,6 +164,7 @@ int __must(int result, const char *what, const char *file, int line);
 void vcpu_enable_apic(struct vcpu *vcpu);	/* by software, as an operating system would */
 
 u64 vm_counter(struct vm *vm, unsigned int counter);	/* of THV_GET_STATS */
+u64 vm_mapped(struct vm *vm);	/* pages mapped so far, those that came with a neighbour among them */
 /* The level of the second-level page that is behind an address; 0: it is not mapped */
 u32 vcpu_page_level(struct vcpu *vcpu, u64 gla);
 

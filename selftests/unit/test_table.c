@@ -159,6 +159,31 @@ static void test_sizes(void)
 	finish("three sizes");
 }
 
+/* Parked is not vacant */
+static void test_neighbours(void)
+{
+	struct thv_gather gather;
+	unsigned int level;
+	u64 *entries;
+
+	start(0);
+	map(19, 1, RW);
+	map(21, 1, RWX);
+	entries = thv_table_find(&tables, 19, &level) - 3;
+	thv_gather_init(&gather);
+	thv_table_park(&tables, &gather, &entries[5], 21, 1);
+	thv_gather_finish(&tables, &gather);
+	tap_is(thv_table_vacant(&tables, entries, 16), 0xffff & ~(1UL << 3 | 1UL << 5), "what is vacant beside a page");
+	tap_is(thv_table_vacant(&tables, entries, 4), 7, "... of four");
+	flushes = 0;
+	thv_table_add(&tables, &entries[4], leaf(20, 1, RW));
+	tap_is(frame_at(20), 20 + FRAMES_1G, "a neighbour is there");
+	tap_is(thv_table_vacant(&tables, entries, 8), 0xff & ~(7UL << 3), "... and no vacancy any more");
+	tap_is(tables.mapped, 3, "it is counted");
+	tap_is(flushes, 0, "to add it takes no flush");
+	finish("neighbours");
+}
+
 static void test_small_in_large(void)
 {
 	u64 i;
@@ -461,6 +486,7 @@ static void test_tree_is_looked_at(void)
 int main(void)
 {
 	test_sizes();
+	test_neighbours();
 	test_small_in_large();
 	test_other_memory_in_large();
 	test_large_over_small();

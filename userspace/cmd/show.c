@@ -42,6 +42,7 @@ static const struct {
 	{ THV_VM_NO_MONITOR_TRAP, "no-monitor-trap" },
 	{ THV_VM_NO_PML, "no-pml" },
 	{ THV_VM_NO_EPT_AD, "no-ept-ad" },
+	{ THV_VM_NO_FAULT_AROUND, "no-fault-around" },
 }, slot_flags[] = {
 	{ THV_MEMORY_READONLY, "read-only" },
 	{ THV_MEMORY_LOG_DIRTY, "log-dirty" },
