@@ -28,6 +28,7 @@ struct vcpu {
 	u32 id;
 	int fd;
 	struct thv_run *run;
+	struct translate_last last;
 };
 
 static int device(void)
@@ -215,7 +216,7 @@ static int translate(void *opaque, __u64 gla, __u32 access, __u64 *gpa, __u32 *e
 	struct vcpu *vcpu = opaque;
 	const struct translate_memory memory = { PHYS_BITS, read_entry, vcpu };
 
-	if (translate_here(vcpu->run, &memory, gla, access, gpa))
+	if (translate_here(vcpu->run, &memory, &vcpu->last, gla, access, gpa))
 		return 0;
 	MUST(ioctl(vcpu->fd, THV_TRANSLATE, &translate));
 	*gpa = translate.gpa;

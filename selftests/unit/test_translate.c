@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // sources: userspace/vmm/translate.c module/paging/walk.c
 /* The launcher's own look at the guest's page tables: what it may answer, and what is the module's. */
+#include <stdlib.h>
 #include <string.h>
 #include <linux/kernel.h>
 #include <asm/msr-index.h>
@@ -58,13 +59,19 @@ static void set_up(void)
 	*entry_of(PT, 1) = 0x77000 | ALL;
 }
 
-/* 0: that is the module's */
+static struct translate_last last;
+
+/* 0: that is the module's. Whether the last way is kept makes no difference. */
 static __u64 ask(__u64 gla, __u32 access)
 {
 	const struct translate_memory tables = { 36, read_entry, memory };
-	__u64 gpa;
+	struct translate_last none = {};
+	__u64 gpa, afresh;
+	bool found = translate_here(&run, &tables, &last, gla, access, &gpa);
 
-	return translate_here(&run, &tables, gla, access, &gpa) ? gpa : 0;
+	if (found != translate_here(&run, &tables, &none, gla, access, &afresh) || (found && gpa != afresh))
+		abort();
+	return found ? gpa : 0;
 }
 
 static void test_answers(void)
@@ -109,10 +116,59 @@ static void test_flags_are_the_modules(void)
 	tap_ok(*entry_of(PT, 1) == before && !(*entry_of(PD, 1) & A), "and no flag is set by looking");
 }
 
+/* Entries that the processor holds cannot be changed in memory */
+static void test_pae(void)
+{
+	set_up();
+	run.context.efer = EFER_NX;
+	run.context.cr3 = PDPT;
+	run.context.pdptr[1] = PD | P;
+	tap_ok(ask((__u32)GLA, READ) == 0x77234, "PAE paging");
+	*entry_of(PDPT, 1) = 0;
+	tap_ok(ask((__u32)GLA, READ) == 0x77234, "... does not read what it holds");
+	run.context.pdptr[1] = 0;
+	tap_ok(!ask((__u32)GLA, READ), "... and goes by it");
+}
+
+/* Each thing that a way depends on is another's: ask() compares */
+static void test_what_was_kept(void)
+{
+	static const __u64 tables[] = { PML4, PDPT, PD, PT };
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(tables); i++) {
+		set_up();
+		ask(GLA, READ);
+		*entry_of(tables[i], 1) = 0;
+		tap_ok(!ask(GLA, READ), "an entry of level %u is gone", 4 - i);
+	}
+	set_up();
+	ask(GLA, READ);
+	*entry_of(PT, 1) += 0x1000;
+	tap_is(ask(GLA + 8, READ), 0x7823c, "the page is another");
+	tap_is(ask(GLA, READ), 0x78234, "... and stays so");
+	*entry_of(PT, 1) &= ~US;
+	tap_ok(ask(GLA, READ) && !ask(GLA, READ | THV_ACCESS_USER), "it is the supervisor's");
+	*entry_of(PT, 1) &= ~D;
+	tap_ok(ask(GLA, READ) && !ask(GLA, WRITE), "it is clean");
+	*entry_of(PT, 2) = 0x99000 | ALL;
+	tap_is(ask(GLA + 0x1000, READ), 0x99234, "the page after it");
+	*entry_of(PT, 1) |= US;
+	ask(GLA, READ);
+	run.context.cr4 |= X86_CR4_SMAP;
+	tap_ok(!ask(GLA, READ), "SMAP");
+	run.regs.rflags |= X86_EFLAGS_AC;
+	tap_ok(ask(GLA, READ), "... and RFLAGS.AC");
+	run.context.cr3 = 0x5000;
+	tap_ok(!ask(GLA, READ), "tables elsewhere");
+}
+
 int main(void)
 {
 	test_answers();
 	test_faults_are_the_modules();
 	test_flags_are_the_modules();
+	test_pae();
+	test_what_was_kept();
 	return tap_done();
 }

@@ -20,9 +20,33 @@ struct translate_memory {
 };
 
 /**
+ * struct translate_last - the last way that was found, of one vCPU; all zero: none yet.
+ * @context: the mode it was found in.
+ * @ac: RFLAGS.AC.
+ * @gla: the address.
+ * @gpa: where it led.
+ * @access: what for.
+ * @levels: entries of @level in use.
+ * @level: those that it was found by.
+ */
+struct translate_last {
+	struct thv_exit_context context;
+	__u64 ac;
+	__u64 gla;
+	__u64 gpa;
+	__u32 access;
+	__u32 levels;
+	struct {
+		__u64 address;
+		__u64 entry;
+	} level[5];
+};
+
+/**
  * translate_here() - guest-linear to guest-physical, for the vCPU whose exit this is.
  * @run: its context and RFLAGS are looked at; for exits that have a context.
  * @memory: where the guest's tables are.
+ * @last: the vCPU's; kept for the next call.
  * @gla: the address.
  * @access: THV_ACCESS_*, as for THV_TRANSLATE.
  * @gpa: out.
@@ -31,7 +55,7 @@ struct translate_memory {
  *
  * Return: false: ask the module. The access faults, or something remains to be done in the tables.
  */
-bool translate_here(const struct thv_run *run, const struct translate_memory *memory, __u64 gla,
-		    __u32 access, __u64 *gpa);
+bool translate_here(const struct thv_run *run, const struct translate_memory *memory,
+		    struct translate_last *last, __u64 gla, __u32 access, __u64 *gpa);
 
 #endif

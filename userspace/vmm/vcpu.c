@@ -105,7 +105,7 @@ static int on_translate(void *opaque, __u64 gla, __u32 access, __u64 *gpa, __u32
 		vcpu->machine->info.guest_phys_bits, read_entry, vcpu,
 	};
 
-	if (translate_here(vcpu->run, &memory, gla, access, gpa))
+	if (translate_here(vcpu->run, &memory, &vcpu->last, gla, access, gpa))
 		return 0;
 	if (vcpu_translate(vcpu->fd, &translate) < 0) {
 		machine_end(vcpu->machine, END_MODULE, "vCPU %u: %s", vcpu->id, error_text());

@@ -13,6 +13,7 @@
 
 #include "lib/types.h"
 #include "vmm/thread.h"
+#include "vmm/translate.h"
 
 #define VCPU_EXITS	(THV_EXIT_ACKNOWLEDGE + 1)
 
@@ -24,6 +25,7 @@ struct vcpu {
 	int fd;
 	struct thv_run *run;
 	struct thread thread;
+	struct translate_last last;	/* its thread's alone */
 	atomic_bool hold;		/* is to wait: hold.h */
 	bool held;			/* waits; under hold.lock */
 	u64 exits[VCPU_EXITS];		/* by enum thv_exit, for --stats */
