@@ -209,19 +209,25 @@ static int read_entry(void *opaque, __u64 gpa, __u64 *entry, unsigned int size)
 	return 0;
 }
 
+static int ask_module(struct vcpu *vcpu, __u64 gla, __u32 access, __u64 *gpa, __u32 *error_code)
+{
+	struct thv_translate translate = { .gla = gla, .access = access };
+
+	MUST(ioctl(vcpu->fd, THV_TRANSLATE, &translate));
+	*gpa = translate.gpa;
+	*error_code = translate.error_code;
+	return translate.result == THV_TRANSLATE_GUEST_FAULT;
+}
+
 /* As the launcher does it */
 static int translate(void *opaque, __u64 gla, __u32 access, __u64 *gpa, __u32 *error_code)
 {
-	struct thv_translate translate = { .gla = gla, .access = access };
 	struct vcpu *vcpu = opaque;
 	const struct translate_memory memory = { PHYS_BITS, read_entry, vcpu };
 
 	if (translate_here(vcpu->run, &memory, &vcpu->last, gla, access, gpa))
 		return 0;
-	MUST(ioctl(vcpu->fd, THV_TRANSLATE, &translate));
-	*gpa = translate.gpa;
-	*error_code = translate.error_code;
-	return translate.result == THV_TRANSLATE_GUEST_FAULT;
+	return ask_module(vcpu, gla, access, gpa, error_code);
 }
 
 static void *memory_at(void *opaque, __u64 gpa, __u32 length, int write)

@@ -97,16 +97,10 @@ static int read_entry(void *opaque, __u64 gpa, __u64 *entry, unsigned int size)
 	return 0;
 }
 
-static int on_translate(void *opaque, __u64 gla, __u32 access, __u64 *gpa, __u32 *error_code)
+static int ask_module(struct vcpu *vcpu, __u64 gla, __u32 access, __u64 *gpa, __u32 *error_code)
 {
-	struct vcpu *vcpu = opaque;
 	struct thv_translate translate = { .gla = gla, .access = access };
-	const struct translate_memory memory = {
-		vcpu->machine->info.guest_phys_bits, read_entry, vcpu,
-	};
 
-	if (translate_here(vcpu->run, &memory, &vcpu->last, gla, access, gpa))
-		return 0;
 	if (vcpu_translate(vcpu->fd, &translate) < 0) {
 		machine_end(vcpu->machine, END_MODULE, "vCPU %u: %s", vcpu->id, error_text());
 		translate.result = THV_TRANSLATE_GUEST_FAULT;
@@ -114,6 +108,18 @@ static int on_translate(void *opaque, __u64 gla, __u32 access, __u64 *gpa, __u32
 	*gpa = translate.gpa;
 	*error_code = translate.error_code;
 	return translate.result == THV_TRANSLATE_GUEST_FAULT;
+}
+
+static int on_translate(void *opaque, __u64 gla, __u32 access, __u64 *gpa, __u32 *error_code)
+{
+	struct vcpu *vcpu = opaque;
+	const struct translate_memory memory = {
+		vcpu->machine->info.guest_phys_bits, read_entry, vcpu,
+	};
+
+	if (translate_here(vcpu->run, &memory, &vcpu->last, gla, access, gpa))
+		return 0;
+	return ask_module(vcpu, gla, access, gpa, error_code);
 }
 
 static void *on_memory(void *opaque, __u64 gpa, __u32 len, int write)
