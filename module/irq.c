@@ -228,6 +228,34 @@ void thv_lapic_host_timer_stop(struct thv_lapic *lapic)
 	hrtimer_cancel(&lapic->timer->hrtimer);
 }
 
+u64 thv_irq_ticks_left(struct thv_vcpu *vcpu)
+{
+	u64 tsc = thv_guest_tsc(vcpu), deadline = vcpu->lapic.tsc_deadline;
+
+	return tsc < deadline ? deadline - tsc : 0;
+}
+
+bool thv_lapic_host_watches(struct thv_lapic *lapic)
+{
+	struct thv_vcpu *vcpu = vcpu_of(lapic);
+
+	if (!(vcpu->vm->features & THV_FEATURE_PREEMPTION_TIMER))
+		return false;
+	if (trace_thv_apic_timer_enabled())
+		trace_thv_apic_timer(vcpu, false, lapic->timer_mode,
+				     thv_lapic_cycles_to_ns(thv_irq_ticks_left(vcpu), lapic->tsc_khz));
+	return true;
+}
+
+bool thv_irq_deadline(struct thv_vcpu *vcpu)
+{
+	if (!vcpu->lapic.watched || !thv_lapic_deadline_reached(&vcpu->lapic))
+		return false;
+	thv_count(vcpu, timers);
+	trace_thv_apic_timer(vcpu, true, vcpu->lapic.timer_mode, 0);
+	return true;
+}
+
 /* ---- what else lapic.c asks for ---- */
 
 void thv_lapic_host_kick(struct thv_lapic *lapic)

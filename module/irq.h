@@ -52,6 +52,18 @@ int thv_irq_check_msi(const struct thv_msi *msi);
 /* THV_INTERRUPT: 0, or -EINVAL. Any context. */
 int thv_irq_interrupt(struct thv_vcpu *vcpu, const struct thv_interrupt *args);
 
+/**
+ * thv_irq_deadline() - the processor's own timer has ended the guest's turn.
+ * @vcpu: the vCPU.
+ *
+ * Context: its thread; interrupts off.
+ * Return: that was for the TSC deadline, which has come; false: it was not, or too early.
+ */
+bool thv_irq_deadline(struct thv_vcpu *vcpu);
+
+/* Ticks of the TSC until the deadline that lapic.watched is about. The vCPU's thread. */
+u64 thv_irq_ticks_left(struct thv_vcpu *vcpu);
+
 /* THV_APIC_ACCESS: 0, or the uapi's errnos. The vCPU's thread, the vCPU loaded. */
 int thv_irq_apic_access(struct thv_vcpu *vcpu, struct thv_apic_access *args);
 

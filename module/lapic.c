@@ -166,6 +166,13 @@ static void request(struct thv_lapic *lapic, int word, u32 bits, u32 level)
 	}
 }
 
+/* The vCPU's thread: an edge-triggered one of the APIC's own */
+static void request_here(struct thv_lapic *lapic, u8 vector)
+{
+	request(lapic, vector / 32, 1U << (vector & 31), 0);
+	thv_lapic_host_look(lapic);
+}
+
 void thv_lapic_merge(struct thv_lapic *lapic)
 {
 	int i;
@@ -350,23 +357,45 @@ static void count_for(struct thv_lapic *lapic, u64 ns)
 		thv_lapic_host_timer_start(lapic, lapic->timer_deadline);
 }
 
+/* Who looks out for the end of it, the host or the processor, does so no more */
+static void stop_timer(struct thv_lapic *lapic)
+{
+	if (!lapic->watched)
+		thv_lapic_host_timer_stop(lapic);
+	lapic->watched = false;
+}
+
 static void disarm(struct thv_lapic *lapic)
 {
-	thv_lapic_host_timer_stop(lapic);
+	stop_timer(lapic);
 	lapic->timer_deadline = 0;
 	lapic->tsc_deadline = 0;
 }
 
-static void arm_tsc_deadline(struct thv_lapic *lapic)
+static void start_host_timer(struct thv_lapic *lapic)
 {
-	u64 tsc, ns = 0;
+	u64 tsc = thv_lapic_host_tsc(lapic), ns = 0;
 
-	if (!lapic->tsc_deadline)
-		return;
-	tsc = thv_lapic_host_tsc(lapic);
 	if (tsc < lapic->tsc_deadline)
 		ns = thv_lapic_cycles_to_ns(lapic->tsc_deadline - tsc, lapic->tsc_khz);
 	thv_lapic_host_timer_start(lapic, thv_lapic_host_now(lapic) + ns);
+}
+
+static void arm_tsc_deadline(struct thv_lapic *lapic)
+{
+	if (!lapic->tsc_deadline)
+		return;
+	lapic->watched = thv_lapic_host_watches(lapic);
+	if (!lapic->watched)
+		start_host_timer(lapic);
+}
+
+void thv_lapic_asleep(struct thv_lapic *lapic)
+{
+	if (!lapic->watched)
+		return;
+	lapic->watched = false;
+	start_host_timer(lapic);
 }
 
 /*
@@ -381,7 +410,7 @@ static void set_timer_mode(struct thv_lapic *lapic, u32 mode)
 
 	if (mode == lapic->timer_mode)
 		return;
-	thv_lapic_host_timer_stop(lapic);
+	stop_timer(lapic);
 	count = current_count(lapic);
 	lapic->timer_mode = mode;
 	if (counted && counts(lapic)) {
@@ -407,7 +436,7 @@ void thv_lapic_set_tsc_deadline(struct thv_lapic *lapic, u64 deadline)
 {
 	if (lapic->timer_mode != THV_TIMER_DEADLINE)
 		return;
-	thv_lapic_host_timer_stop(lapic);
+	stop_timer(lapic);
 	lapic->tsc_deadline = deadline;
 	arm_tsc_deadline(lapic);
 }
@@ -416,7 +445,7 @@ void thv_lapic_tsc_changed(struct thv_lapic *lapic)
 {
 	if (lapic->timer_mode != THV_TIMER_DEADLINE)
 		return;
-	thv_lapic_host_timer_stop(lapic);
+	stop_timer(lapic);
 	arm_tsc_deadline(lapic);
 }
 
@@ -435,6 +464,29 @@ static bool tsc_deadline_expired(struct thv_lapic *lapic, u64 now, u64 *next)
 	WRITE_ONCE(lapic->tsc_deadline, 0);
 	fire(lapic, APIC_LVTT);
 	return false;
+}
+
+/* In the vCPU's thread there is nobody to kick: into the IRR at once */
+static void fire_here(struct thv_lapic *lapic, u32 lvt)
+{
+	u32 entry = get(lapic, lvt), vector = entry & APIC_VECTOR_MASK;
+
+	if (entry & APIC_LVT_MASKED)
+		return;
+	if (vector < FIRST_VECTOR)
+		thv_lapic_error(lapic, APIC_ESR_RECVILL);
+	else
+		request_here(lapic, vector);
+}
+
+bool thv_lapic_deadline_reached(struct thv_lapic *lapic)
+{
+	if (thv_lapic_host_tsc(lapic) < lapic->tsc_deadline)
+		return false;
+	lapic->watched = false;
+	lapic->tsc_deadline = 0;
+	fire_here(lapic, APIC_LVTT);
+	return true;
 }
 
 /* Periods that nobody was there for are one interrupt: the IRR has one bit. */
@@ -711,7 +763,7 @@ static void write_initial_count(struct thv_lapic *lapic, u32 offset, u32 value)
 		put(lapic, offset, 0);
 		return;
 	}
-	thv_lapic_host_timer_stop(lapic);
+	stop_timer(lapic);
 	put(lapic, offset, value);
 	count_for(lapic, (u64)value << lapic->timer_shift);
 }
@@ -729,7 +781,7 @@ static void write_divide(struct thv_lapic *lapic, u32 offset, u32 value)
 		lapic->timer_shift = shift;
 		return;
 	}
-	thv_lapic_host_timer_stop(lapic);
+	stop_timer(lapic);
 	count = current_count(lapic);
 	lapic->timer_shift = shift;
 	count_for(lapic, (u64)count << shift);
@@ -744,8 +796,7 @@ static void write_self_ipi(struct thv_lapic *lapic, u32 offset, u32 value)
 	}
 	if (!software_enabled(lapic))
 		return;
-	request(lapic, value / 32, 1U << (value & 31), 0);
-	thv_lapic_host_look(lapic);
+	request_here(lapic, value);
 }
 
 static const struct lapic_register registers[REGISTERS_SIZE >> 4] = {

@@ -68,6 +68,7 @@ struct thv_lapic {
 	u64 timer_deadline;	/* counting modes: ns when the count reaches zero; 0: not running */
 	u64 timer_period;	/* periodic: ns */
 	u64 tsc_deadline;	/* IA32_TSC_DEADLINE; 0: disarmed */
+	bool watched;		/* ... the processor looks out for it, and no timer of the host's */
 	struct thv_irq_timer *timer;	/* irq.c's */
 };
 
@@ -303,6 +304,25 @@ int thv_lapic_set(struct thv_lapic *lapic, const struct thv_apic *state);
  */
 bool thv_lapic_timer_expired(struct thv_lapic *lapic, u64 now, u64 *next);
 
+/**
+ * thv_lapic_deadline_reached() - look whether a TSC deadline that the processor watches has come.
+ * @lapic: the APIC, with ->watched.
+ *
+ * Context: vCPU's thread.
+ * Return: it has, and its interrupt is requested.
+ */
+bool thv_lapic_deadline_reached(struct thv_lapic *lapic);
+
+/**
+ * thv_lapic_asleep() - the guest is not run for a while, and its timer is to wake it.
+ * @lapic: the APIC.
+ *
+ * The processor watches a deadline only while the guest runs: from here on the host does.
+ *
+ * Context: vCPU's thread.
+ */
+void thv_lapic_asleep(struct thv_lapic *lapic);
+
 /* ns for @cycles of a clock of @khz, rounded up, at most some 30 years; khz is not 0. */
 u64 thv_lapic_cycles_to_ns(u64 cycles, u32 khz);
 
@@ -330,6 +350,8 @@ u64 thv_lapic_host_tsc(struct thv_lapic *lapic);	/* the guest's TSC; any context
 void thv_lapic_host_timer_start(struct thv_lapic *lapic, u64 deadline);
 /* vCPU's thread. Once it returns no expiry is under way or to come. */
 void thv_lapic_host_timer_stop(struct thv_lapic *lapic);
+/* vCPU's thread: will the processor look out for the TSC deadline while the guest runs? */
+bool thv_lapic_host_watches(struct thv_lapic *lapic);
 /* Any context: something was posted, let the vCPU's thread merge it. */
 void thv_lapic_host_kick(struct thv_lapic *lapic);
 /* vCPU's thread: what is deliverable may have changed. */

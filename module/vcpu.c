@@ -560,6 +560,7 @@ static int sleep_while_halted(struct thv_vcpu *vcpu)
 {
 	int err;
 
+	thv_lapic_asleep(&vcpu->lapic);
 	thv_ledger_sleep(vcpu);
 	err = wait_event_interruptible(vcpu->wait,
 				       thv_events_wake(vcpu) || READ_ONCE(vcpu->requests));

@@ -69,7 +69,7 @@ FIXTURE_VARIANT_ADD(apic, exits_page) {
 };
 
 FIXTURE_VARIANT_ADD(apic, exits_msrs) {
-	.flags = THV_VM_NO_APICV, .x2apic = true,
+	.flags = THV_VM_NO_APICV | THV_VM_NO_PREEMPTION_TIMER, .x2apic = true,
 };
 
 /* ---- the launcher's part ---- */
@@ -633,6 +633,33 @@ TEST_F(apic, the_deadline_timer_fires_not_before_its_time)
 	late = call(self->vcpu, guest_apic_deadline, -ticks);
 	EXPECT_LE((s64)ticks, late);
 	EXPECT_EQ(-1ULL, call(self->vcpu, guest_apic_rdmsr, 0x6e0));
+}
+
+static void arm_deadline(FIXTURE_DATA(apic) *self, u64 ticks)
+{
+	u64 tsc = 0;
+
+	must(vcpu_get_msr(self->vcpu, 0x10, &tsc));
+	write_reg(self->vcpu, LVTT, DEADLINE | 0x41);
+	call(self->vcpu, guest_apic_wrmsr, 0x6e0, tsc + ticks);
+}
+
+/* Who looks out for the deadline depends on where the vCPU is then */
+TEST_F(apic, a_deadline_finds_the_vcpu_wherever_it_is)
+{
+	u64 ticks = self->vm->info->tsc_khz;
+	u64 timers = vm_counter(self->vm, THV_STAT_timers);
+
+	arm_deadline(self, 2 * ticks);
+	usleep(10000);
+	EXPECT_EQ(1, call(self->vcpu, guest_apic_let_in)) TH_LOG("in the launcher");
+	self->record->count = 0;
+	arm_deadline(self, 20 * ticks);
+	EXPECT_EQ(1, call(self->vcpu, guest_apic_wait_halted, 1)) TH_LOG("asleep");
+	self->record->count = 0;
+	arm_deadline(self, 20 * ticks);
+	EXPECT_EQ(1, call(self->vcpu, guest_apic_wait, 1)) TH_LOG("in the guest");
+	EXPECT_EQ(timers + 3, vm_counter(self->vm, THV_STAT_timers));
 }
 
 TEST_F(apic, a_deadline_is_for_its_mode_only)

@@ -183,7 +183,7 @@ TEST_F(device, refuses_reserved_fields_that_are_not_zero)
 	}
 }
 
-#define KNOWN_FLAGS	6	/* THV_VM_*: that many, from bit 0 up */
+#define KNOWN_FLAGS	8	/* THV_VM_*: that many, from bit 0 up */
 
 TEST_F(device, refuses_unknown_flags_and_paging)
 {

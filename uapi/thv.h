@@ -99,6 +99,7 @@ enum thv_paging {
 #define THV_VM_NO_PML	(1U << 4)	/* find dirty pages by their flags, not by the processor's log */
 #define THV_VM_NO_EPT_AD (1U << 5)	/* find used and dirty pages by faults; no log either */
 #define THV_VM_NO_FAULT_AROUND (1U << 6) /* map one page a fault, without its neighbours */
+#define THV_VM_NO_PREEMPTION_TIMER (1U << 7) /* have TSC deadlines watched by the host, not the processor */
 
 /**
  * struct thv_create_vm - THV_CREATE_VM: make a VM; the ioctl returns its descriptor.

@@ -296,20 +296,46 @@ static void choose_features(void)
 		thv_caps.used &= ~THV_FEATURE_VPID;
 }
 
-/* One tick of the timer is 2^n of the TSC (SDM A.6) */
-static void choose_guard(void)
+/*
+ * Steppings whose timer does not count at the rate that IA32_VMX_MISC says (errata AAJ124, AAK139, AAM126
+ * of Nehalem, AAN92, AAO95 of Lynnfield, AAT59, AAU65, AAX65 of Arrandale and Clarkdale, BA86 of
+ * Nehalem-EX), and one that was found to: good enough to end a turn, not to tell the time.
+ */
+static bool timer_keeps_time(void)
 {
-	unsigned int shift = vmx_caps.misc & VMX_TIMER_RATE;
+	static const u32 wrong[] = {
+		0x106a0, 0x106a1, 0x106a4, 0x106a5, 0x106e5, 0x20652, 0x20655, 0x206e6, 0x306a8,
+	};
+	u32 signature = cpuid_eax(1) & ~GENMASK(31, 28);
+	size_t i;
 
-	if (!guard_us)
-		return;
+	for (i = 0; i < ARRAY_SIZE(wrong); i++)
+		if (wrong[i] == signature)
+			return false;
+	return true;
+}
+
+/*
+ * The preemption timer ends a turn when the guest's TSC deadline has come (and at the latest after guard_us).
+ * One tick of it is 2^n of the TSC (SDM A.6).
+ */
+static void choose_timer(void)
+{
+	vmx_caps.timer_shift = vmx_caps.misc & VMX_TIMER_RATE;
 	if (!(vmx_caps.pin_may & PIN_BASED_VMX_PREEMPTION_TIMER)) {
-		pr_warn("guard_us is ignored: this processor has no VMX-preemption timer\n");
+		if (guard_us)
+			pr_warn("guard_us is ignored: this processor has no VMX-preemption timer\n");
 		return;
 	}
+	if (timer_keeps_time())
+		thv_caps.used |= THV_FEATURE_PREEMPTION_TIMER;
+	else if (!guard_us)
+		return;
 	vmx_caps.pin |= PIN_BASED_VMX_PREEMPTION_TIMER;
-	vmx_caps.guard = clamp_t(u64, ((u64)guard_us * tsc_khz / 1000) >> shift, 1, U32_MAX);
-	thv_caps.used |= THV_FEATURE_PREEMPTION_TIMER;
+	vmx_caps.turn = U32_MAX;
+	if (guard_us)
+		vmx_caps.turn = clamp_t(u64, ((u64)guard_us * tsc_khz / 1000) >> vmx_caps.timer_shift,
+					1, U32_MAX);
 }
 
 static int check_structures(u64 basic)
@@ -361,6 +387,6 @@ int vmx_caps_probe(void)
 	if (err)
 		return err;
 	choose_features();
-	choose_guard();
+	choose_timer();
 	return 0;
 }

@@ -89,8 +89,10 @@ static void enter_once(struct vmx_vcpu *vmx, struct thv_debug_try *try)
 {
 	struct thv_vcpu *vcpu = &vmx->vcpu;
 	struct thv_events events = vcpu->events;
+	bool watched = vcpu->lapic.watched;
 	u64 cr2 = vcpu->cr2;
 
+	vcpu->lapic.watched = false;	/* the timer is the test's */
 	vmwrite(PIN_BASED_VM_EXEC_CONTROL, vmx_caps.pin | PIN_BASED_VMX_PREEMPTION_TIMER);
 	vmwrite(VMX_PREEMPTION_TIMER_VALUE, 0);
 	thv_vmx_backend.prepare(vcpu);
@@ -99,6 +101,8 @@ static void enter_once(struct vmx_vcpu *vmx, struct thv_debug_try *try)
 	try->entered = !(vmx->reason & VMX_EXIT_REASONS_FAILED_VMENTRY);
 	try->instruction_error = vmx->reason == VMX_REASON_VMFAIL ? vmread(VM_INSTRUCTION_ERROR) : 0;
 	vmwrite(PIN_BASED_VM_EXEC_CONTROL, vmx_caps.pin);
+	vmwrite(VMX_PREEMPTION_TIMER_VALUE, vmx_caps.turn);
+	vcpu->lapic.watched = watched;
 	if (hw_breakpoint_active())	/* the exit cleared DR7 */
 		hw_breakpoint_restore();
 	vcpu->cr2 = cr2;

@@ -294,8 +294,8 @@ static void setup_controls(struct vmx_vcpu *vmx)
 	vmx->entry = with_perf(vmx_caps.entry, vmx_caps.entry_may,
 			       VM_ENTRY_LOAD_IA32_PERF_GLOBAL_CTRL);
 	vmwrite(PIN_BASED_VM_EXEC_CONTROL, vmx_caps.pin);
-	if (vmx_caps.guard)
-		vmwrite(VMX_PREEMPTION_TIMER_VALUE, vmx_caps.guard);
+	if (vmx_caps.turn)
+		vmwrite(VMX_PREEMPTION_TIMER_VALUE, vmx_caps.turn);
 	vmwrite(CPU_BASED_VM_EXEC_CONTROL, vmx->cpu);
 	vmwrite(SECONDARY_VM_EXEC_CONTROL, vmx->cpu2);
 	vmwrite(VM_ENTRY_CONTROLS, vmx->entry);

@@ -5,6 +5,7 @@
  */
 #include <asm/fpu/api.h>
 #include "../debugger.h"
+#include "../irq.h"
 #include "entry.h"
 #include "fields.h"
 #include "reasons.h"
@@ -122,6 +123,18 @@ static __always_inline void after_exit(struct vmx_vcpu *vmx)
 		vmx_host_event();
 }
 
+/*
+ * The preemption timer, for the guest's TSC deadline. Rounded up: not before its time. It counts from
+ * the entry, a little later than now; at 0 the exit comes before any instruction (SDM 26.5.1).
+ */
+static void write_timer(struct vmx_vcpu *vmx)
+{
+	u64 ticks = thv_irq_ticks_left(&vmx->vcpu);
+
+	ticks = DIV_ROUND_UP_ULL(ticks, 1ULL << vmx_caps.timer_shift);
+	vmwrite(VMX_PREEMPTION_TIMER_VALUE, min_t(u64, ticks, vmx_caps.turn));
+}
+
 /* ENTER_* for an entry */
 static __always_inline u32 flags_of(const struct vmx_vcpu *vmx)
 {
@@ -148,6 +161,8 @@ static void enter(struct thv_vcpu *vcpu)
 	if (thv_steps_by_window(vcpu))
 		vmx_step_before(vmx);
 	vmx_write_dirty_regs(vmx);
+	if (vcpu->lapic.watched)
+		write_timer(vmx);
 	if (THV_DEBUG)
 		vmx_tlb_entering(vmx);
 	if (native_read_cr2() != vcpu->cr2)

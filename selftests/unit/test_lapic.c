@@ -32,6 +32,7 @@ static struct host {
 	unsigned int kicks, looks, modes, ipis, eois;
 	unsigned int eoi[256];
 	struct thv_lapic_message ipi;
+	bool watches;		/* the TSC deadline, instead of the timer */
 } host;
 
 static unsigned int kicked;	/* for the threads */
@@ -56,6 +57,11 @@ void thv_lapic_host_timer_start(struct thv_lapic *lapic, u64 deadline)
 void thv_lapic_host_timer_stop(struct thv_lapic *lapic)
 {
 	host.timer = 0;
+}
+
+bool thv_lapic_host_watches(struct thv_lapic *lapic)
+{
+	return host.watches;
 }
 
 void thv_lapic_host_kick(struct thv_lapic *lapic)
@@ -794,6 +800,50 @@ static void test_tsc_deadline(void)
 	tap_ok(raised(&lapic), "a TSC that jumps takes it along");
 }
 
+/* The processor watches it, in place of the host's timer */
+static void test_watched_deadline(void)
+{
+	struct thv_lapic lapic;
+
+	timer(&lapic, APIC_LVT_TIMER_TSCDEADLINE, 0, 0);
+	host.watches = true;
+	thv_lapic_set_tsc_deadline(&lapic, host.tsc + 2500000);
+	tap_ok(lapic.watched && !host.timer, "a deadline that is watched needs no timer of the host's");
+	host.tsc += 2499999;
+	tap_ok(!thv_lapic_deadline_reached(&lapic) && !raised(&lapic), "... is not reached before its time");
+	host.tsc++;
+	host.looks = 0;
+	tap_ok(thv_lapic_deadline_reached(&lapic) && raised(&lapic), "... is reached");
+	tap_ok(!lapic.watched && !thv_lapic_get_tsc_deadline(&lapic), "... once");
+	tap_ok(host.looks == 1 && !host.kicks, "... and nobody is kicked for it");
+
+	thv_lapic_set_tsc_deadline(&lapic, host.tsc + 2500000);
+	thv_lapic_asleep(&lapic);
+	tap_ok(!lapic.watched && host.timer == host.now + 1000000, "who sleeps is woken by the host's timer");
+	pass(&lapic, 1000000);
+	tap_ok(raised(&lapic), "... in time");
+	thv_lapic_set_tsc_deadline(&lapic, 1);
+	thv_lapic_asleep(&lapic);
+	pass(&lapic, 0);
+	tap_ok(raised(&lapic), "... and at once if it had passed");
+	thv_lapic_asleep(&lapic);
+	tap_ok(!host.timer, "without a deadline there is no timer");
+
+	thv_lapic_set_tsc_deadline(&lapic, host.tsc + 1000);
+	thv_lapic_set_tsc_deadline(&lapic, 0);
+	tap_ok(!lapic.watched, "0 ends the watch");
+	thv_lapic_set_tsc_deadline(&lapic, host.tsc + 1000);
+	wr(&lapic, APIC_LVTT, VECTOR);
+	tap_ok(!lapic.watched, "so does another mode");
+	wr(&lapic, APIC_LVTT, APIC_LVT_TIMER_TSCDEADLINE | APIC_LVT_MASKED | VECTOR);
+	thv_lapic_set_tsc_deadline(&lapic, 1);
+	tap_ok(thv_lapic_deadline_reached(&lapic) && !raised(&lapic), "masked: it passes in silence");
+	wr(&lapic, APIC_LVTT, APIC_LVT_TIMER_TSCDEADLINE | 5);
+	thv_lapic_set_tsc_deadline(&lapic, 1);
+	thv_lapic_deadline_reached(&lapic);
+	tap_is(atomic_read(&lapic.errors), APIC_ESR_RECVILL, "an illegal vector is an error");
+}
+
 static void test_cycles(void)
 {
 	static const u32 khz[] = { 1, 3, 999, 1000000, 2500000, 4294967295U };
@@ -1438,6 +1488,7 @@ int main(void)
 	test_periodic();
 	test_timer_modes();
 	test_tsc_deadline();
+	test_watched_deadline();
 	test_cycles();
 	test_base();
 	test_mode_contents();

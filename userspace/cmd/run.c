@@ -29,8 +29,8 @@ struct run_values {
 	struct cpuset cpuset;
 	const char *machine;		/* the file; its options are in the other fields */
 	const char *name, *serial, *serial2, *debugcon, *keyboard, *console, *balloon_control, *gdb;
-	bool no_vpid, no_huge, no_apicv, no_pml, no_ept_ad, no_fault_around, hugepages, stats, json, trace_io, gdb_wait,
-	     rng, legacy;
+	bool no_vpid, no_huge, no_apicv, no_pml, no_ept_ad, no_fault_around, no_preemption_timer, hugepages,
+	     stats, json, trace_io, gdb_wait, rng, legacy;
 	struct option_list disks, nets;
 };
 
@@ -115,6 +115,8 @@ static const struct option_row options[] = {
 	  option_flag, FIELD(no_ept_ad) },
 	{ "no-fault-around", NULL, "map one page of guest memory a fault, without neighbours that the host has at hand",
 	  option_flag, FIELD(no_fault_around) },
+	{ "no-preemption-timer", NULL, "have the host's timers watch the guest's TSC deadlines, not the processor",
+	  option_flag, FIELD(no_preemption_timer) },
 	{ "hugepages", NULL, "take guest memory from the host's reserved 2 MiB pages",
 	  option_flag, FIELD(hugepages) },
 	{ "device-fd", "N", "use /dev/thv, open as descriptor N, instead of opening it",
@@ -221,7 +223,8 @@ static struct machine_config configure(const struct run_values *values, const st
 			    (values->no_apicv ? THV_VM_NO_APICV : 0) |
 			    (values->no_pml ? THV_VM_NO_PML : 0) |
 			    (values->no_ept_ad ? THV_VM_NO_EPT_AD : 0) |
-			    (values->no_fault_around ? THV_VM_NO_FAULT_AROUND : 0),
+			    (values->no_fault_around ? THV_VM_NO_FAULT_AROUND : 0) |
+			    (values->no_preemption_timer ? THV_VM_NO_PREEMPTION_TIMER : 0),
 		.hugepages = values->hugepages,
 		.trace_io = values->trace_io,
 		.serial = { values->serial, values->serial2 },

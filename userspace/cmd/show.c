@@ -43,6 +43,7 @@ static const struct {
 	{ THV_VM_NO_PML, "no-pml" },
 	{ THV_VM_NO_EPT_AD, "no-ept-ad" },
 	{ THV_VM_NO_FAULT_AROUND, "no-fault-around" },
+	{ THV_VM_NO_PREEMPTION_TIMER, "no-preemption-timer" },
 }, slot_flags[] = {
 	{ THV_MEMORY_READONLY, "read-only" },
 	{ THV_MEMORY_LOG_DIRTY, "log-dirty" },
