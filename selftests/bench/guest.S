@@ -21,7 +21,7 @@
 #define APIC_SVR_ENABLED	0x1ff
 #define LVT_TSC_DEADLINE	0x40000
 #define TIMER_TICKS		30000	/* from arming to the deadline */
-#define TIMER_FAR		0x40	/* upper half of a deadline that will not come */
+#define TIMER_AHEAD		0x40000000	/* ... to one that does not come meanwhile, and is within the timers' reach */
 
 #define CR0_WP			0x10000
 #define CR4_PGE			0x80
@@ -230,9 +230,12 @@ samples eoi
 	again	eoi
 
 samples timer_arm
+	now	%r10
+	add	$TIMER_AHEAD, %r10
+	mov	%r10, %rax
+	mov	%r10, %rdx
+	shr	$32, %rdx
 	mov	$MSR_TSC_DEADLINE, %ecx
-	xor	%eax, %eax
-	mov	$TIMER_FAR, %edx
 	begin
 	wrmsr
 	end	timer_arm
