@@ -354,12 +354,12 @@ TEST_F(ept, maps_no_neighbour_beyond_the_slot)
 {
 	u64 gpa = GPA + SIZE + 5 * PAGE, around = COUNTER(faults_around);
 
-	host_fill(self, 0, PAGES);
-	ASSERT_EQ(0, vm_set_memory(self->vm, 2, 0, gpa, 3 * PAGE, self->mem + 509 * PAGE));
-	EXPECT_EQ(511, guest_call(self->vcpu, guest_memory_load, gpa + PAGE));
+	host_fill(self, 0, PAGES);		/* of the slot's three the last is in the host's next table */
+	ASSERT_EQ(0, vm_set_memory(self->vm, 2, 0, gpa, 3 * PAGE, self->mem + 510 * PAGE));
+	EXPECT_EQ(512, guest_call(self->vcpu, guest_memory_load, gpa + PAGE));
 	EXPECT_EQ(around + (self->around ? 2 : 0), COUNTER(faults_around));
-	EXPECT_EQ(510, guest_call(self->vcpu, guest_memory_load, gpa));
-	EXPECT_EQ(512, guest_call(self->vcpu, guest_memory_load, gpa + 2 * PAGE));
+	EXPECT_EQ(511, guest_call(self->vcpu, guest_memory_load, gpa));
+	EXPECT_EQ(513, guest_call(self->vcpu, guest_memory_load, gpa + 2 * PAGE));
 	guest_start(self->vcpu, guest_memory_load, gpa + 3 * PAGE);
 	run_until(self->vcpu, THV_EXIT_MMIO);
 	EXPECT_EQ(gpa + 3 * PAGE, self->vcpu->run->mmio.gpa);

@@ -63,22 +63,14 @@ unsigned int thv_host_level(struct mm_struct *mm, unsigned long hva)
 	return level ?: 1;
 }
 
-/**
- * thv_host_present() - Which of a few pages, one after the other, are in the host's table?
- * @mm: the launcher's.
- * @hva: the first.
- * @count: how many; at most as a long has bits.
- *
- * Return: a bit for each; those beyond the table that @hva is in are not looked at, and count as absent.
- */
-unsigned long thv_host_present(struct mm_struct *mm, unsigned long hva, unsigned int count)
+/* thv_host_present() of pages that one table, or one large entry, is about */
+static unsigned long present_there(struct mm_struct *mm, unsigned long hva, unsigned int count)
 {
 	unsigned long flags, present = 0;
 	const pte_t *pte;
 	unsigned int i;
 	pmd_t table;
 
-	count = min_t(unsigned long, count, (PMD_SIZE - (hva & ~PMD_MASK)) >> PAGE_SHIFT);
 	local_irq_save(flags);
 	switch (walk(mm, hva, &table)) {
 	case 0:
@@ -93,6 +85,24 @@ unsigned long thv_host_present(struct mm_struct *mm, unsigned long hva, unsigned
 		present = GENMASK(count - 1, 0);
 	}
 	local_irq_restore(flags);
+	return present;
+}
+
+/**
+ * thv_host_present() - Which of a few pages, one after the other, are in the host's table?
+ * @mm: the launcher's.
+ * @hva: the first.
+ * @count: how many; at most as a long has bits.
+ *
+ * Return: a bit for each.
+ */
+unsigned long thv_host_present(struct mm_struct *mm, unsigned long hva, unsigned int count)
+{
+	unsigned int here = min_t(unsigned long, count, (PMD_SIZE - (hva & ~PMD_MASK)) >> PAGE_SHIFT);
+	unsigned long present = present_there(mm, hva, here);
+
+	if (here < count)
+		present |= present_there(mm, hva + here * PAGE_SIZE, count - here) << here;
 	return present;
 }
 

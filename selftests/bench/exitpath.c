@@ -5,6 +5,7 @@
  */
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include "bench.h"
 
 #define EXITS	501		/* samples of an exit */
@@ -72,12 +73,35 @@ static double touch(struct guest *guest, u64 function)
 	return mean(guest, function, PAGES) - overhead(guest);
 }
 
-/* The host has the page already: the second level's entry alone */
+/* The second level forgets the pages, the host keeps them */
+static void take_back(struct guest *guest)
+{
+	MUST(mprotect(guest->fresh, FRESH_SIZE, PROT_NONE));
+	MUST(mprotect(guest->fresh, FRESH_SIZE, PROT_READ | PROT_WRITE));
+	memset(guest->fresh, 1, FRESH_SIZE);
+}
+
+#define ROUNDS	9
+
+/*
+ * The host has the page already: the second level's entry alone. The mean is of few instructions, to which
+ * each tick of the host's adds thousands: hence the least of some rounds.
+ */
 static double touch_there(struct guest *guest, u64 function)
 {
+	double least = 0;
+	unsigned int i;
+
 	give_fresh(guest, pages(FRESH_SIZE), FRESH_SIZE);
-	memset(guest->fresh, 1, FRESH_SIZE);
-	return mean(guest, function, PAGES) - overhead(guest);
+	for (i = 0; i < ROUNDS; i++) {
+		double ticks;
+
+		take_back(guest);
+		ticks = mean(guest, function, PAGES) - overhead(guest);
+		if (!i || ticks < least)
+			least = ticks;
+	}
+	return least;
 }
 
 /* Pages that have been written, and told of, written again */
