@@ -50,6 +50,8 @@ const char *tracing_lines(void)
 	if (!file)
 		fail("%s: %s", path, strerror(errno));
 	size = fread(text, 1, sizeof(text) - 1, file);
+	while (size && text[size - 1] != '\n')	/* what does not fit ends with a whole line */
+		size--;
 	text[size] = 0;
 	fclose(file);
 	return text;
