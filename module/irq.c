@@ -228,13 +228,6 @@ void thv_lapic_host_timer_stop(struct thv_lapic *lapic)
 	hrtimer_cancel(&lapic->timer->hrtimer);
 }
 
-u64 thv_irq_ticks_left(struct thv_vcpu *vcpu)
-{
-	u64 tsc = thv_guest_tsc(vcpu), deadline = vcpu->lapic.tsc_deadline;
-
-	return tsc < deadline ? deadline - tsc : 0;
-}
-
 bool thv_lapic_host_watches(struct thv_lapic *lapic)
 {
 	struct thv_vcpu *vcpu = vcpu_of(lapic);
@@ -243,7 +236,7 @@ bool thv_lapic_host_watches(struct thv_lapic *lapic)
 		return false;
 	if (trace_thv_apic_timer_enabled())
 		trace_thv_apic_timer(vcpu, false, lapic->timer_mode,
-				     thv_lapic_cycles_to_ns(thv_irq_ticks_left(vcpu), lapic->tsc_khz));
+				     thv_lapic_cycles_to_ns(thv_lapic_ticks_left(lapic), lapic->tsc_khz));
 	return true;
 }
 

@@ -61,9 +61,6 @@ int thv_irq_interrupt(struct thv_vcpu *vcpu, const struct thv_interrupt *args);
  */
 bool thv_irq_deadline(struct thv_vcpu *vcpu);
 
-/* Ticks of the TSC until the deadline that lapic.watched is about. The vCPU's thread. */
-u64 thv_irq_ticks_left(struct thv_vcpu *vcpu);
-
 /* THV_APIC_ACCESS: 0, or the uapi's errnos. The vCPU's thread, the vCPU loaded. */
 int thv_irq_apic_access(struct thv_vcpu *vcpu, struct thv_apic_access *args);
 

@@ -372,12 +372,17 @@ static void disarm(struct thv_lapic *lapic)
 	lapic->tsc_deadline = 0;
 }
 
+u64 thv_lapic_ticks_left(struct thv_lapic *lapic)
+{
+	u64 tsc = thv_lapic_host_tsc(lapic), deadline = READ_ONCE(lapic->tsc_deadline);
+
+	return tsc < deadline ? deadline - tsc : 0;
+}
+
 static void start_host_timer(struct thv_lapic *lapic)
 {
-	u64 tsc = thv_lapic_host_tsc(lapic), ns = 0;
+	u64 ns = thv_lapic_cycles_to_ns(thv_lapic_ticks_left(lapic), lapic->tsc_khz);
 
-	if (tsc < lapic->tsc_deadline)
-		ns = thv_lapic_cycles_to_ns(lapic->tsc_deadline - tsc, lapic->tsc_khz);
 	thv_lapic_host_timer_start(lapic, thv_lapic_host_now(lapic) + ns);
 }
 
@@ -452,13 +457,12 @@ void thv_lapic_tsc_changed(struct thv_lapic *lapic)
 /* The host's clock is steered, the TSC is not: look whether the guest's time has really come. */
 static bool tsc_deadline_expired(struct thv_lapic *lapic, u64 now, u64 *next)
 {
-	u64 deadline = READ_ONCE(lapic->tsc_deadline);
-	u64 tsc = thv_lapic_host_tsc(lapic);
+	u64 left = thv_lapic_ticks_left(lapic);
 
-	if (!deadline)
+	if (!READ_ONCE(lapic->tsc_deadline))
 		return false;
-	if (tsc < deadline) {
-		*next = now + thv_lapic_cycles_to_ns(deadline - tsc, lapic->tsc_khz);
+	if (left) {
+		*next = now + thv_lapic_cycles_to_ns(left, lapic->tsc_khz);
 		return true;
 	}
 	WRITE_ONCE(lapic->tsc_deadline, 0);
@@ -481,7 +485,7 @@ static void fire_here(struct thv_lapic *lapic, u32 lvt)
 
 bool thv_lapic_deadline_reached(struct thv_lapic *lapic)
 {
-	if (thv_lapic_host_tsc(lapic) < lapic->tsc_deadline)
+	if (thv_lapic_ticks_left(lapic))
 		return false;
 	lapic->watched = false;
 	lapic->tsc_deadline = 0;

@@ -313,6 +313,9 @@ bool thv_lapic_timer_expired(struct thv_lapic *lapic, u64 now, u64 *next);
  */
 bool thv_lapic_deadline_reached(struct thv_lapic *lapic);
 
+/* Ticks of the guest's TSC until the deadline; 0: it has come, or there is none. Any context. */
+u64 thv_lapic_ticks_left(struct thv_lapic *lapic);
+
 /**
  * thv_lapic_asleep() - the guest is not run for a while, and its timer is to wake it.
  * @lapic: the APIC.

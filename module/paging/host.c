@@ -108,14 +108,32 @@ unsigned long thv_host_present(struct mm_struct *mm, unsigned long hva, unsigned
 
 /* ---- its pages ---- */
 
-/* The page, if the host's table has it and lets it be used in that way; a look, no more */
+/**
+ * thv_host_have() - Take pages, one after the other, as far as the host's table has them; a look, no more.
+ * @hva: the first one's address.
+ * @count: how many.
+ * @write: only such as may be written through.
+ * @may_write: rather such.
+ * @pages: out; the caller puts them.
+ * @writable: out: may they be written through?
+ *
+ * Context: any.
+ * Return: how many there are from @hva on, all of them writable or none.
+ */
+unsigned int thv_host_have(u64 hva, unsigned int count, bool write, bool may_write,
+			   struct page **pages, bool *writable)
+{
+	int got = may_write ? get_user_pages_fast_only(hva, count, FOLL_WRITE, pages) : 0;
+
+	*writable = got > 0;
+	if (got <= 0 && !write)
+		got = get_user_pages_fast_only(hva, count, 0, pages);
+	return max(got, 0);
+}
+
 static bool have_page(u64 hva, bool write, bool may_write, struct thv_host_page *got)
 {
-	got->writable = may_write;
-	if (may_write && get_user_page_fast_only(hva, FOLL_WRITE, &got->page))
-		return true;
-	got->writable = false;
-	return !write && get_user_page_fast_only(hva, 0, &got->page);
+	return thv_host_have(hva, 1, write, may_write, &got->page, &got->writable);
 }
 
 /*
@@ -189,28 +207,6 @@ int thv_host_ask(u64 hva, bool write, bool may_write, struct thv_host_page *got)
 	if (n != 1)
 		return n < 0 ? n : -EFAULT;
 	return 0;
-}
-
-/**
- * thv_host_have() - Take pages, one after the other, as far as the host's table has them; a look, no more.
- * @hva: the first one's address.
- * @count: how many.
- * @may_write: rather such as may be written through.
- * @pages: out; the caller puts them.
- * @writable: out: may they?
- *
- * Context: any.
- * Return: how many there are from @hva on, all of them writable or none.
- */
-unsigned int thv_host_have(u64 hva, unsigned int count, bool may_write, struct page **pages,
-			   bool *writable)
-{
-	int got = may_write ? get_user_pages_fast_only(hva, count, FOLL_WRITE, pages) : 0;
-
-	*writable = got > 0;
-	if (got <= 0)
-		got = get_user_pages_fast_only(hva, count, 0, pages);
-	return max(got, 0);
 }
 
 /**

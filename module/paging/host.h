@@ -19,8 +19,8 @@ struct thv_host_page {
 };
 
 int thv_host_ask(u64 hva, bool write, bool may_write, struct thv_host_page *got);
-unsigned int thv_host_have(u64 hva, unsigned int count, bool may_write, struct page **pages,
-			   bool *writable);
+unsigned int thv_host_have(u64 hva, unsigned int count, bool write, bool may_write,
+			   struct page **pages, bool *writable);
 unsigned int thv_host_level(struct mm_struct *mm, unsigned long hva);
 unsigned long thv_host_present(struct mm_struct *mm, unsigned long hva, unsigned int count);
 void thv_host_tell_dirty(struct page *page);

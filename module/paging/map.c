@@ -146,7 +146,7 @@ static unsigned int map_run(struct thv_vcpu *vcpu, const struct thv_slot *slot, 
 	struct page *pages[AROUND];
 	unsigned int i;
 
-	count = thv_host_have(thv_slot_hva(slot, gfn), count, may_write, pages, &writable);
+	count = thv_host_have(thv_slot_hva(slot, gfn), count, false, may_write, pages, &writable);
 	for (i = 0; i < count; i++) {
 		const struct thv_host_page got = {
 			.page = pages[i], .writable = writable && thv_host_writes_out(pages[i]),

@@ -321,7 +321,8 @@ static bool timer_keeps_time(void)
  */
 static void choose_timer(void)
 {
-	vmx_caps.timer_shift = vmx_caps.misc & VMX_TIMER_RATE;
+	unsigned int shift = vmx_caps.misc & VMX_TIMER_RATE;
+
 	if (!(vmx_caps.pin_may & PIN_BASED_VMX_PREEMPTION_TIMER)) {
 		if (guard_us)
 			pr_warn("guard_us is ignored: this processor has no VMX-preemption timer\n");
@@ -334,8 +335,7 @@ static void choose_timer(void)
 	vmx_caps.pin |= PIN_BASED_VMX_PREEMPTION_TIMER;
 	vmx_caps.turn = U32_MAX;
 	if (guard_us)
-		vmx_caps.turn = clamp_t(u64, ((u64)guard_us * tsc_khz / 1000) >> vmx_caps.timer_shift,
-					1, U32_MAX);
+		vmx_caps.turn = clamp_t(u64, ((u64)guard_us * tsc_khz / 1000) >> shift, 1, U32_MAX);
 }
 
 static int check_structures(u64 basic)

@@ -5,7 +5,6 @@
  */
 #include <asm/fpu/api.h>
 #include "../debugger.h"
-#include "../irq.h"
 #include "entry.h"
 #include "fields.h"
 #include "reasons.h"
@@ -129,9 +128,9 @@ static __always_inline void after_exit(struct vmx_vcpu *vmx)
  */
 static void write_timer(struct vmx_vcpu *vmx)
 {
-	u64 ticks = thv_irq_ticks_left(&vmx->vcpu);
+	u64 ticks = thv_lapic_ticks_left(&vmx->vcpu.lapic);
 
-	ticks = DIV_ROUND_UP_ULL(ticks, 1ULL << vmx_caps.timer_shift);
+	ticks = DIV_ROUND_UP_ULL(ticks, 1ULL << (vmx_caps.misc & VMX_TIMER_RATE));
 	vmwrite(VMX_PREEMPTION_TIMER_VALUE, min_t(u64, ticks, vmx_caps.turn));
 }
 

@@ -70,7 +70,6 @@ struct vmx_caps {
 	u32 pin_must, cpu_must, cpu2_must, exit_must, entry_must;	/* what the processor insists on */
 	u32 pin_may, cpu_may, cpu2_may, exit_may, entry_may;	/* what may be set besides */
 	u32 turn;		/* preemption-timer ticks that a guest's turn may last; 0: not used */
-	u32 timer_shift;	/* one of them is 2^n ticks of the TSC */
 	u64 basic;		/* IA32_VMX_BASIC */
 	u64 ept_vpid;		/* IA32_VMX_EPT_VPID_CAP */
 	u64 misc;		/* IA32_VMX_MISC */
